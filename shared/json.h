@@ -1,0 +1,55 @@
+/* JSON from outside is scanned before it is parsed, and JSON of ours is written by these few functions. cJSON 1.7.15
+ * cuts strings at \u0000 and takes invalid UTF-8, duplicate keys and any depth; the scanner refuses all of these. */
+#ifndef SHARED_JSON_H
+#define SHARED_JSON_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+struct buffer;
+
+enum { JSON_DEPTH_MAX = 32 };
+
+/* Everything that is wrong with a document, as people read it. */
+struct json_error {
+    const char *pointer; /* JSON pointer (RFC 6901) of the place, "" for the whole document */
+    const char *detail;  /* one sentence without full stop, names no content */
+};
+
+enum { JSON_ERRORS_MAX = 16 };
+
+struct json_errors {
+    struct json_error items[JSON_ERRORS_MAX];
+    size_t count; /* further errors are dropped */
+};
+
+/* Adds one error; pointer and detail are copied into arena. */
+void json_error_add(struct json_errors *errors, struct arena *arena, const char *pointer, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Checks bytes from outside (RFC 8259 syntax, UTF-8, no \u0000, lone surrogates or raw NUL, no duplicate keys, depth at
+ * most JSON_DEPTH_MAX, nothing after the value) and parses them into arena, which owns the tree: do not call
+ * cJSON_Delete on it. NULL with one error in errors when they do not pass. bytes need no NUL. For the loop thread only:
+ * cJSON's allocator is global. */
+cJSON *json_parse(struct arena *arena, const char *bytes, size_t length, struct json_errors *errors);
+
+/* The tree as compact JSON text, in arena. */
+char *json_print(struct arena *arena, const cJSON *item);
+
+/* Appends "string" quoted and escaped; NULL gives null. Bytes that are not UTF-8 become U+FFFD. */
+void json_write_string(struct buffer *buffer, const char *string);
+void json_write_integer(struct buffer *buffer, int64_t value);
+/* The shortest decimal that reads back as the same double; NaN and infinities give null. */
+void json_write_double(struct buffer *buffer, double value);
+
+/* length bytes as valid UTF-8 without NUL: each NUL and each invalid byte becomes U+FFFD, and *replaced counts them
+ * (replaced may be NULL). Returns a NUL-terminated copy in arena. */
+char *json_clean_text(struct arena *arena, const char *bytes, size_t length, size_t *replaced);
+
+/* Code points of valid UTF-8. */
+size_t json_code_points(const char *string);
+
+#endif

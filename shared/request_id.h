@@ -1,0 +1,31 @@
+/* Request ids: UUIDv7 (RFC 9562) whose low 32 bits are a MAC under the deployment's key, so that every gateway knows
+ * an id that a gateway issued. */
+#ifndef SHARED_REQUEST_ID_H
+#define SHARED_REQUEST_ID_H
+
+#include <stdbool.h>
+
+struct setting;
+
+enum { UUID_TEXT_BYTES = 37 }; /* 36 characters and a NUL */
+
+/* REQUEST_ID_KEY (secret). */
+extern struct setting request_id_settings[];
+
+/* Writes a new id, greater than any before it from this process. Never repeats within a process; between processes 30
+ * random bits, drawn at start, keep them apart. */
+void request_id_create(char text[UUID_TEXT_BYTES]);
+
+/* True when the key of this deployment signed text. */
+bool request_id_issued(const char *text);
+
+/* True for any UUID in its usual form: 8-4-4-4-12 hexadecimal digits. */
+bool uuid_valid(const char *text);
+
+/* A random UUIDv4, for what needs no order. */
+void uuid_random(char text[UUID_TEXT_BYTES]);
+
+/* SHA-256 of a C string as 64 hexadecimal digits and a NUL: the hash by which results name a prompt. */
+void sha256_hex(const char *string, char hex[65]);
+
+#endif
