@@ -8,11 +8,12 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "shared/settings.h"
+
 struct arena;
 struct http_request;
 struct http_server;
 struct json_errors;
-struct setting;
 
 /* LISTEN_ADDRESS (127.0.0.1), LISTEN_PORT (default by the process; 0: any free one, logged), HTTP_BODY_BYTES_MAX,
  * HTTP_CONNECTIONS_MAX, HTTP_IDLE_TIMEOUT_MS. */

@@ -1,5 +1,6 @@
-/* JSON from outside is scanned before it is parsed, and JSON of ours is written by these few functions. cJSON 1.7.15
- * cuts strings at \u0000 and takes invalid UTF-8, duplicate keys and any depth; the scanner refuses all of these. */
+/* JSON from outside is checked while it becomes a cJSON tree, and JSON of ours is written by these few functions.
+ * cJSON's own parser (1.7.15) cuts strings at \u0000, takes invalid UTF-8, duplicate keys and any depth, and rounds
+ * integers past 2^53; this one refuses the first four and keeps the digits. */
 #ifndef SHARED_JSON_H
 #define SHARED_JSON_H
 
@@ -11,11 +12,12 @@
 struct arena;
 struct buffer;
 
-enum { JSON_DEPTH_MAX = 32 };
+/* Values are bounded because a tree takes some forty times the bytes of a text of small ones. */
+enum { JSON_DEPTH_MAX = 32, JSON_VALUES_MAX = 100000 };
 
 /* Everything that is wrong with a document, as people read it. */
 struct json_error {
-    const char *pointer; /* JSON pointer (RFC 6901) of the place, "" for the whole document */
+    const char *pointer; /* JSON pointer (RFC 6901) of the place, "" for the whole document; cut when very long */
     const char *detail;  /* one sentence without full stop, names no content */
 };
 
@@ -26,17 +28,27 @@ struct json_errors {
     size_t count; /* further errors are dropped */
 };
 
+/* A place in a document, as a list from the innermost value outwards; NULL is the whole document. */
+struct json_place {
+    const struct json_place *parent;
+    const char *name; /* of the object's member; NULL: an array's element */
+    size_t index;     /* of the array's element */
+};
+
+/* The JSON pointer of place, in arena. */
+const char *json_pointer(struct arena *arena, const struct json_place *place);
+
 /* Adds one error; pointer and detail are copied into arena. */
 void json_error_add(struct json_errors *errors, struct arena *arena, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Checks bytes from outside (RFC 8259 syntax, UTF-8, no \u0000, lone surrogates or raw NUL, no duplicate keys, depth at
- * most JSON_DEPTH_MAX, nothing after the value) and parses them into arena, which owns the tree: do not call
- * cJSON_Delete on it. NULL with one error in errors when they do not pass. bytes need no NUL. For the loop thread only:
- * cJSON's allocator is global. */
+/* Checks bytes from outside (RFC 8259 syntax, UTF-8, no \u0000, lone surrogates or raw NUL, no duplicate keys, at most
+ * JSON_DEPTH_MAX deep and JSON_VALUES_MAX values, nothing after the value) and parses them into arena, which owns the
+ * tree: do not call cJSON_Delete on it. NULL with one error in errors when they do not pass. bytes need no NUL. A
+ * number's own text stays in valuestring. */
 cJSON *json_parse(struct arena *arena, const char *bytes, size_t length, struct json_errors *errors);
 
-/* The tree as compact JSON text, in arena. */
+/* The tree as compact JSON text, in arena; numbers that json_parse read keep their digits. */
 char *json_print(struct arena *arena, const cJSON *item);
 
 /* Appends "string" quoted and escaped; NULL gives null. Bytes that are not UTF-8 become U+FFFD. */

@@ -7,10 +7,11 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "shared/settings.h"
+
 struct http_client;
 struct model;
 struct model_call;
-struct setting;
 
 /* LLM_API_KEY (secret), LLM_BASE_URL, LLM_MODEL, LLM_TIMEOUT_MS, LLM_CONNECT_TIMEOUT_MS, LLM_MAX_TOKENS,
  * LLM_OUTPUT_BYTES_MAX. */

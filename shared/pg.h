@@ -7,11 +7,12 @@
 #include <stddef.h>
 #include <uv.h>
 
+#include "shared/settings.h"
+
 struct arena;
 struct buffer;
 struct pg;
 struct pg_result;
-struct setting;
 
 /* DATABASE_URL, PG_CONNECT_TIMEOUT_MS, PG_QUERY_TIMEOUT_MS: the rows for a process's settings. */
 extern struct setting pg_settings[];

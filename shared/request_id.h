@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-struct setting;
+#include "shared/settings.h"
 
 enum { UUID_TEXT_BYTES = 37 }; /* 36 characters and a NUL */
 

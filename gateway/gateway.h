@@ -1,0 +1,103 @@
+/* What the gateway's files share: its state, and the requests that wait for an answer. */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "schemas/result.h"
+#include "shared/metrics.h"
+#include "shared/request_id.h"
+#include "shared/settings.h"
+#include "shared/trace.h"
+
+struct arena;
+struct http_request;
+struct pg_result;
+struct task_types;
+struct waiters;
+
+struct gateway_settings {
+    int64_t request_timeout_ms, request_expiry_ms, grace_ms;
+};
+extern struct gateway_settings gateway_settings;
+
+struct gateway {
+    uv_loop_t loop;
+    struct kafka *kafka;
+    struct kafka_tail *tail;
+    struct pg *pg;
+    struct http_server *http;
+    struct task_types *task_types;
+    struct waiters *waiters;
+    char reply_name[UUID_TEXT_BYTES]; /* tells us from others that share our partition of replies */
+    int tail_partition;
+    int reply_partition; /* the same once the tail has reached its end; -1 before: nobody is told of it */
+    bool draining;
+    uv_timer_t grace_timer;
+    uv_signal_t sigterm, sigint;
+};
+
+/* submit.c: one submission, from its body to its answer. It lives in its own arena, which outlasts the HTTP request
+ * until Kafka has given its report. */
+struct exchange {
+    struct exchange *next; /* in the waiters' table */
+    struct gateway *gateway;
+    struct arena *arena;
+    struct http_request *http; /* NULL once it is answered, or the client has left */
+    char request_id[UUID_TEXT_BYTES];
+    struct trace trace;
+    const char *user_input, *task_type;
+    uint64_t started;      /* uv_hrtime */
+    uint64_t waiting_since; /* loop time in ms */
+    bool waiting;          /* in the waiters' table */
+    bool sent;             /* Kafka's report is still to come */
+    uv_timer_t *timer;
+};
+
+/* POST /api/v1/request */
+void submit_synchronous(struct http_request *http, void *context);
+
+/* Answers a exchange that waits with its result, 200 or 502; takes it out of the table. */
+void exchange_finish(struct exchange *exchange, const struct result *result);
+
+/* waiters.c: who waits for which request id. */
+struct waiters *waiters_open(struct gateway *gateway);
+void waiters_add(struct waiters *waiters, struct exchange *exchange);
+void waiters_remove(struct waiters *waiters, struct exchange *exchange);
+/* NULL when nobody here waits for it. */
+struct exchange *waiters_find(struct waiters *waiters, const char *request_id);
+/* Begins to read our partition of replies, once Kafka is there. */
+void waiters_tail(struct gateway *gateway);
+void waiters_close(struct waiters **waiters);
+
+/* task_types.c: which task types are known, that is have an active prompt. */
+enum task_type_known {
+    TASK_TYPE_KNOWN,
+    TASK_TYPE_UNKNOWN,
+    TASK_TYPE_UNSURE, /* Postgres is away: the generator will find out */
+};
+struct task_types *task_types_open(struct pg *pg);
+/* Asks Postgres about a type it has not seen. done is called once, at once or later; known_types lists the known ones
+ * for people, and is borrowed for the call. */
+void task_types_check(struct task_types *types, const char *task_type,
+    void (*done)(void *context, enum task_type_known known, const char *known_types), void *context);
+/* True for a type that has been seen: only these become labels of metrics. */
+bool task_types_seen(const struct task_types *types, const char *task_type);
+void task_types_close(struct task_types **types);
+
+/* results.c */
+/* GET /api/v1/request/{id} */
+void results_one(struct http_request *http, void *context);
+/* GET /api/v1/requests */
+void results_list(struct http_request *http, void *context);
+/* The columns of a result in the order that result_from_row reads them; table is results or execution_logs. */
+extern const char RESULT_COLUMNS[];
+void result_from_row(struct arena *arena, const struct pg_result *rows, int row, struct result *result);
+
+/* metrics.c */
+extern struct metric gateway_metrics[];
+void count_request(const struct gateway *gateway, const char *task_type, const char *status, double seconds);
+
+#endif

@@ -1,0 +1,157 @@
+/* The gateway: HTTP in, Kafka out, replies back. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/gateway.h"
+#include "schemas/openapi.h"
+#include "schemas/topics.h"
+#include "shared/http_server.h"
+#include "shared/kafka.h"
+#include "shared/log.h"
+#include "shared/operations.h"
+#include "shared/pg.h"
+
+enum { MESSAGE_TIMEOUT_MS = 20000 };
+
+struct gateway_settings gateway_settings;
+
+static struct setting settings[] = {
+    {.name = "REQUEST_TIMEOUT_MS", .type = SETTING_INTEGER, .value = &gateway_settings.request_timeout_ms,
+        .otherwise = "30000", .min = 1, .max = 3600000,
+        .help = "How long a synchronous call waits for its result, in milliseconds"},
+    {.name = "REQUEST_EXPIRY_MS", .type = SETTING_INTEGER, .value = &gateway_settings.request_expiry_ms,
+        .otherwise = "86400000", .min = 1000, .max = 2592000000.0,
+        .help = "How long a request may wait to be served before it fails, in milliseconds"},
+    {.name = "GATEWAY_GRACE_MS", .type = SETTING_INTEGER, .value = &gateway_settings.grace_ms, .otherwise = "30000",
+        .min = 0, .max = 3600000, .help = "How long a stopping gateway lets running calls end, in milliseconds"},
+    {0},
+};
+static struct setting *const setting_tables[] = {settings, http_server_settings, kafka_settings, pg_settings,
+    request_id_settings, NULL};
+
+static void openapi(struct http_request *http, void *context) {
+    (void)context;
+    http_respond(http, 200, "application/json", OPENAPI_JSON, strlen(OPENAPI_JSON));
+}
+
+static const struct http_route routes[] = {
+    {"POST", "/api/v1/request", submit_synchronous},
+    {"GET", "/api/v1/request/{id}", results_one},
+    {"GET", "/api/v1/requests", results_list},
+    {"GET", "/openapi.json", openapi},
+    OPERATIONS_ROUTES,
+    {0},
+};
+
+static const char *kafka_check(void *context) {
+    struct gateway *gateway = context;
+    const char *broken = kafka_broken(gateway->kafka);
+    return broken ? broken : gateway->reply_partition < 0 ? "the end of the topic replies is not known yet" : NULL;
+}
+
+static const char *postgres_check(void *context) {
+    struct gateway *gateway = context;
+    return pg_ready(gateway->pg) ? NULL : "no connection to Postgres";
+}
+
+static void on_kafka(void *context, bool ready) {
+    if (ready)
+        waiters_tail(context);
+}
+
+static void on_answer(void *context, const char *method, const char *route, int status, double seconds) {
+    (void)context;
+    (void)seconds;
+    char code[8];
+    snprintf(code, sizeof code, "%d", status % 1000);
+    metric_count(&gateway_metrics[4], 1, method, route, code);
+}
+
+static void stop_when_idle(struct gateway *gateway) {
+    if (!http_server_pending(gateway->http) && !kafka_outstanding(gateway->kafka))
+        uv_stop(&gateway->loop);
+}
+
+static void on_grace_timer(uv_timer_t *timer) {
+    struct gateway *gateway = timer->data;
+    static uint64_t waited_ms;
+    waited_ms += 50;
+    stop_when_idle(gateway);
+    if (waited_ms < (uint64_t)gateway_settings.grace_ms)
+        return;
+    log_warn("calls_unfinished", log_integer("calls", (int64_t)http_server_pending(gateway->http)));
+    uv_stop(&gateway->loop);
+}
+
+static void on_signal(uv_signal_t *signal, int number) {
+    struct gateway *gateway = signal->data;
+    if (gateway->draining)
+        return;
+    gateway->draining = true;
+    log_info("stopping", log_string("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"),
+        log_integer("calls", (int64_t)http_server_pending(gateway->http)));
+    http_server_stop_accepting(gateway->http);
+    uv_timer_start(&gateway->grace_timer, on_grace_timer, 0, 50);
+}
+
+static void start_signals(struct gateway *gateway) {
+    uv_timer_init(&gateway->loop, &gateway->grace_timer);
+    uv_signal_init(&gateway->loop, &gateway->sigterm);
+    uv_signal_init(&gateway->loop, &gateway->sigint);
+    gateway->grace_timer.data = gateway->sigterm.data = gateway->sigint.data = gateway;
+    uv_signal_start(&gateway->sigterm, on_signal, SIGTERM);
+    uv_signal_start(&gateway->sigint, on_signal, SIGINT);
+}
+
+static void open_kafka(struct gateway *gateway) {
+    static const char *topics[8];
+    int count = 0;
+    for (int lane = 0; lane < LANE_COUNT; lane++)
+        topics[count++] = TOPIC_REQUESTS.kafka_names[lane];
+    topics[count] = TOPIC_REPLIES.kafka_names[0];
+    gateway->kafka = kafka_open(&gateway->loop, &(struct kafka_options){.topics = topics,
+                                                    .message_timeout_ms = MESSAGE_TIMEOUT_MS,
+                                                    .changed = on_kafka, .context = gateway});
+}
+
+static bool open_all(struct gateway *gateway) {
+    static struct dependency dependencies[3];
+    dependencies[0] = (struct dependency){"kafka", true, kafka_check, gateway};
+    dependencies[1] = (struct dependency){"postgres", false, postgres_check, gateway};
+    operations_open("gateway", dependencies);
+    gateway->reply_partition = -1;
+    uuid_random(gateway->reply_name);
+    gateway->pg = pg_open(&gateway->loop, NULL, NULL);
+    gateway->task_types = task_types_open(gateway->pg);
+    gateway->waiters = waiters_open(gateway);
+    open_kafka(gateway);
+    gateway->http = http_server_open(&gateway->loop, routes, gateway);
+    if (gateway->http)
+        http_server_on_answer(gateway->http, on_answer, gateway);
+    return gateway->http != NULL;
+}
+
+int main(int argc, char **argv) {
+    static struct gateway gateway;
+    http_server_default_port("8000");
+    metrics_add_table(gateway_metrics);
+    settings_load(&(struct program){.name = "moru-gateway", .service = "gateway",
+                      .purpose = "Takes generation requests over HTTP, publishes them to Kafka and answers with results.",
+                      .tables = setting_tables}, argc, argv);
+    if (uv_loop_init(&gateway.loop) != 0)
+        return 1;
+    start_signals(&gateway);
+    log_info("starting", log_string("version", MORU_VERSION), log_string("instance", kafka_instance_id()));
+    if (!open_all(&gateway))
+        return 1;
+    uv_run(&gateway.loop, UV_RUN_DEFAULT);
+    http_server_close(&gateway.http);
+    kafka_tail_close(&gateway.tail);
+    pg_close(&gateway.pg);
+    task_types_close(&gateway.task_types);
+    waiters_close(&gateway.waiters);
+    kafka_close(&gateway.kafka);
+    log_info("stopped", log_integer("exit_code", 0));
+    return 0;
+}

@@ -1,0 +1,219 @@
+/* Results as Postgres has them: one by its id, and lists of what stands in execution_logs. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/gateway.h"
+#include "schemas/result_list.h"
+#include "shared/arena.h"
+#include "shared/buffer.h"
+#include "shared/http_server.h"
+#include "shared/json.h"
+#include "shared/pg.h"
+
+enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 100 };
+
+#define UTC_TEXT "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+
+const char RESULT_COLUMNS[] = "request_id, status, task_type, user_input, refined_input, output, score, passed, "
+                              "prompt_version, error, detail, " UTC_TEXT;
+
+/* execution_logs under the names of results: people write and delete rows there. */
+#define LOG_COLUMNS                                                                                                    \
+    "request_id, CASE WHEN error_message IS NULL THEN 'succeeded' ELSE 'failed' END AS status, task_type, user_input, " \
+    "refined_input, worker_output AS output, evaluation_score AS score, evaluation_passed AS passed, prompt_version, " \
+    "error_message AS error, evaluation_detail AS detail, created_at"
+
+static const struct pg_statement ONE = {
+    "one_result",
+    "SELECT * FROM (SELECT request_id, status, task_type, user_input, refined_input, output, score, passed, "
+    "prompt_version, error, detail, " UTC_TEXT " FROM results WHERE request_id = $1::uuid ORDER BY run DESC LIMIT 1) "
+    "AS recorded UNION ALL "
+    "SELECT * FROM (SELECT request_id, status, task_type, user_input, refined_input, output, score, passed, "
+    "prompt_version, error, detail, " UTC_TEXT " FROM (SELECT " LOG_COLUMNS " FROM execution_logs "
+    "WHERE request_id = $1::uuid ORDER BY id DESC LIMIT 1) AS log) AS logged LIMIT 1",
+};
+
+/* Always at least one row, so that the total is told also where the page is empty. */
+static const struct pg_statement PAGE = {
+    "page_of_results",
+    "SELECT request_id, status, task_type, user_input, refined_input, output, score, passed, prompt_version, error, "
+    "detail, " UTC_TEXT ", id, (SELECT count(*) FROM execution_logs WHERE $1::text IS NULL OR task_type = $1) "
+    "FROM (SELECT 1) AS one LEFT JOIN (SELECT id, " LOG_COLUMNS " FROM execution_logs "
+    "WHERE ($1::text IS NULL OR task_type = $1) AND ($4::bigint IS NULL OR id < $4) "
+    "ORDER BY id DESC LIMIT $2::bigint OFFSET $3::bigint) AS page ON true ORDER BY id DESC",
+};
+
+enum { COLUMN_ID = 12, COLUMN_TOTAL = 13 };
+
+/* A request for results, while Postgres is asked. */
+struct query {
+    struct gateway *gateway;
+    struct http_request *http; /* NULL once the client has left */
+    char *id;
+    int64_t limit, offset;
+};
+
+void result_from_row(struct arena *arena, const struct pg_result *rows, int row, struct result *result) {
+    const char *value[12];
+    for (int column = 0; column < 12; column++)
+        value[column] = arena_string(arena, pg_value(rows, row, column));
+    *result = (struct result){
+        .request_id = value[0],
+        .status = strcmp(value[1], "succeeded") == 0 ? RESULT_STATUS_SUCCEEDED : RESULT_STATUS_FAILED,
+        .task_type = value[2],
+        .user_input = value[3],
+        .refined_input = value[4],
+        .worker_output = value[5],
+        .has_evaluation_score = value[6] != NULL,
+        .evaluation_score = value[6] ? strtod(value[6], NULL) : 0,
+        .has_evaluation_passed = value[7] != NULL,
+        .evaluation_passed = value[7] && *value[7] == 't',
+        .has_prompt_version = value[8] != NULL,
+        .prompt_version = value[8] ? strtoll(value[8], NULL, 10) : 0,
+        .error = value[9],
+        /* People may put any JSON there; the API says object or null. */
+        .detail = value[10] && *value[10] == '{' ? value[10] : NULL,
+        .created_at = value[11],
+    };
+}
+
+static void on_left(void *context) {
+    struct query *query = context;
+    query->http = NULL;
+}
+
+static struct query *query_create(struct gateway *gateway, struct http_request *http) {
+    struct query *query = calloc(1, sizeof *query);
+    if (!query)
+        abort();
+    query->gateway = gateway;
+    query->http = http;
+    http_on_leave(http, on_left, query);
+    return query;
+}
+
+static void query_free(struct query *query) {
+    free(query->id);
+    free(query);
+}
+
+static void respond(struct http_request *http, struct buffer *text) {
+    http_respond(http, 200, "application/json", text->data, text->length);
+}
+
+/* True when it was answered because Postgres gave nothing. */
+static bool answer_failure(struct http_request *http, const struct pg_result *rows) {
+    if (pg_status(rows) == PG_OK)
+        return false;
+    http_add_header(http, "Retry-After", "1");
+    http_problem(http, 503, "Postgres is away, and results are read from it. Ask again in a moment.", NULL, NULL);
+    return true;
+}
+
+static void answer_one(struct query *query, const struct pg_result *rows) {
+    struct arena *arena = http_arena(query->http);
+    struct result result = {.request_id = query->id, .status = RESULT_STATUS_QUEUED};
+    if (pg_rows(rows))
+        result_from_row(arena, rows, 0, &result);
+    else if (!request_id_issued(query->id)) {
+        http_problem(query->http, 404, "No gateway issued this request id. Check it for a copying error.", NULL, NULL);
+        return;
+    }
+    struct buffer text = buffer_in(arena);
+    result_encode(&text, &result);
+    respond(query->http, &text);
+}
+
+static void on_one(void *context, const struct pg_result *rows) {
+    struct query *query = context;
+    if (query->http && !answer_failure(query->http, rows))
+        answer_one(query, rows);
+    query_free(query);
+}
+
+void results_one(struct http_request *http, void *context) {
+    struct gateway *gateway = context;
+    const char *id = http_parameter(http, "id");
+    if (!id || !uuid_valid(id)) {
+        http_problem(http, 404, "A request id is a UUID, as the answer to the request gave it.", NULL, NULL);
+        return;
+    }
+    struct query *query = query_create(gateway, http);
+    if (!(query->id = strdup(id)))
+        abort();
+    pg_query(gateway->pg, &ONE, 1, (const char *const[]){query->id}, on_one, query);
+}
+
+static void answer_page(struct query *query, const struct pg_result *rows) {
+    struct arena *arena = http_arena(query->http);
+    struct result *items = arena_alloc(arena, sizeof *items * (size_t)(pg_rows(rows) + 1));
+    size_t count = 0;
+    const char *last = NULL;
+    for (int row = 0; row < pg_rows(rows); row++)
+        if (pg_value(rows, row, COLUMN_ID)) {
+            result_from_row(arena, rows, row, &items[count++]);
+            last = pg_value(rows, row, COLUMN_ID);
+        }
+    struct result_list list = {
+        .items = items,
+        .items_count = count,
+        .total = strtoll(pg_value(rows, 0, COLUMN_TOTAL), NULL, 10),
+        .limit = query->limit,
+        .offset = query->offset,
+        /* A full page may have another one behind it. */
+        .next_cursor = (int64_t)count == query->limit ? last : NULL,
+    };
+    struct buffer text = buffer_in(arena);
+    result_list_encode(&text, &list);
+    respond(query->http, &text);
+}
+
+static void on_page(void *context, const struct pg_result *rows) {
+    struct query *query = context;
+    if (query->http && !answer_failure(query->http, rows))
+        answer_page(query, rows);
+    query_free(query);
+}
+
+/* The query parameter as an integer; otherwise when there is none. An error is added to errors. */
+static int64_t integer_query(struct http_request *http, const char *name, int64_t otherwise, int64_t min, int64_t max,
+    struct json_errors *errors) {
+    const char *text = http_query(http, name);
+    if (!text)
+        return otherwise;
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (!errno && end != text && !*end && value >= min && value <= max)
+        return value;
+    char pointer[32];
+    snprintf(pointer, sizeof pointer, "?%s", name);
+    json_error_add(errors, http_arena(http), pointer, "must be an integer from %lld to %lld", (long long)min,
+        (long long)max);
+    return otherwise;
+}
+
+void results_list(struct http_request *http, void *context) {
+    struct gateway *gateway = context;
+    struct json_errors errors = {0};
+    struct arena *arena = http_arena(http);
+    int64_t limit = integer_query(http, "limit", LIMIT_DEFAULT, 1, LIMIT_MAX, &errors);
+    int64_t offset = integer_query(http, "offset", 0, 0, INT64_C(1) << 53, &errors);
+    int64_t cursor = integer_query(http, "cursor", 0, 1, INT64_C(1) << 53, &errors);
+    if (errors.count) {
+        http_problem(http, 400, "The query is not valid: see errors.", NULL, &errors);
+        return;
+    }
+    struct query *query = query_create(gateway, http);
+    query->limit = limit;
+    query->offset = offset;
+    const char *values[] = {
+        http_query(http, "task_type"),
+        arena_format(arena, "%lld", (long long)limit),
+        arena_format(arena, "%lld", (long long)offset),
+        cursor ? arena_format(arena, "%lld", (long long)cursor) : NULL,
+    };
+    pg_query(gateway->pg, &PAGE, 4, values, on_page, query);
+}

@@ -1,0 +1,153 @@
+/* Who waits for which request: answered by our partition of replies, and, a second late, by Postgres, which is the
+ * truth. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/gateway.h"
+#include "schemas/reply.h"
+#include "schemas/topics.h"
+#include "shared/arena.h"
+#include "shared/buffer.h"
+#include "shared/json.h"
+#include "shared/kafka.h"
+#include "shared/log.h"
+#include "shared/pg.h"
+
+enum { BUCKETS = 16384, ASK_MS = 1000, ASKED_MAX = 10000 };
+
+struct waiters {
+    struct gateway *gateway;
+    struct exchange *buckets[BUCKETS];
+    size_t count;
+    uv_timer_t timer;
+    bool asking; /* Postgres is being asked */
+};
+
+/* The ids are ours, so nobody can choose them to fall into one bucket. */
+static size_t bucket_of(const char *request_id) {
+    uint64_t hash = 14695981039346656037u;
+    for (; *request_id; request_id++)
+        hash = (hash ^ (unsigned char)*request_id) * 1099511628211u;
+    return hash % BUCKETS;
+}
+
+void waiters_add(struct waiters *waiters, struct exchange *exchange) {
+    struct exchange **bucket = &waiters->buckets[bucket_of(exchange->request_id)];
+    exchange->next = *bucket;
+    *bucket = exchange;
+    metric_set(&gateway_metrics[2], (double)++waiters->count);
+}
+
+void waiters_remove(struct waiters *waiters, struct exchange *exchange) {
+    struct exchange **link = &waiters->buckets[bucket_of(exchange->request_id)];
+    while (*link != exchange)
+        link = &(*link)->next;
+    *link = exchange->next;
+    metric_set(&gateway_metrics[2], (double)--waiters->count);
+}
+
+struct exchange *waiters_find(struct waiters *waiters, const char *request_id) {
+    struct exchange *exchange = waiters->buckets[bucket_of(request_id)];
+    while (exchange && strcmp(exchange->request_id, request_id) != 0)
+        exchange = exchange->next;
+    return exchange;
+}
+
+static void on_reply(void *context, const struct kafka_message *message) {
+    struct gateway *gateway = context;
+    char key[UUID_TEXT_BYTES];
+    if (message->key_length != UUID_TEXT_BYTES - 1)
+        return;
+    memcpy(key, message->key, UUID_TEXT_BYTES - 1);
+    key[UUID_TEXT_BYTES - 1] = '\0';
+    struct exchange *exchange = waiters_find(gateway->waiters, key);
+    if (!exchange)
+        return; /* for others that share the partition, or answered already */
+    struct reply reply;
+    struct json_errors errors = {0};
+    if (!reply_decode(exchange->arena, message->value, message->length, &reply, &errors)) {
+        log_warn("reply_not_understood", log_request(key, exchange->trace.id),
+            log_string("pointer", errors.items[0].pointer), log_string("reason", errors.items[0].detail));
+        return;
+    }
+    if (strcmp(reply.to, gateway->reply_name) == 0 && strcmp(reply.result.request_id, key) == 0)
+        exchange_finish(exchange, &reply.result);
+}
+
+static void on_tail_ready(void *context) {
+    struct gateway *gateway = context;
+    gateway->reply_partition = gateway->tail_partition;
+}
+
+static void on_stored(void *context, const struct pg_result *rows) {
+    struct gateway *gateway = context;
+    gateway->waiters->asking = false;
+    if (pg_status(rows) != PG_OK)
+        return;
+    for (int row = 0; row < pg_rows(rows); row++) {
+        struct exchange *exchange = waiters_find(gateway->waiters, pg_value(rows, row, 0));
+        if (!exchange)
+            continue;
+        struct result result;
+        result_from_row(exchange->arena, rows, row, &result);
+        exchange_finish(exchange, &result);
+    }
+}
+
+static void ask_postgres(struct gateway *gateway) {
+    static struct pg_statement statement = {"waiting_results", NULL};
+    struct waiters *waiters = gateway->waiters;
+    struct arena *arena = arena_create(0);
+    struct buffer ids = buffer_in(arena);
+    uint64_t now = uv_now(&gateway->loop);
+    int asked = 0;
+    if (!statement.sql)
+        statement.sql = arena_format(arena_create(2048), "SELECT DISTINCT ON (request_id) %s FROM results "
+            "WHERE request_id = ANY($1::uuid[]) ORDER BY request_id, run DESC", RESULT_COLUMNS);
+    pg_array_begin(&ids);
+    for (int i = 0; i < BUCKETS && asked < ASKED_MAX; i++)
+        for (struct exchange *exchange = waiters->buckets[i]; exchange; exchange = exchange->next)
+            if (now - exchange->waiting_since >= ASK_MS) {
+                pg_array_add(&ids, exchange->request_id);
+                asked++;
+            }
+    pg_array_end(&ids);
+    if (asked) {
+        waiters->asking = true;
+        pg_query(gateway->pg, &statement, 1, (const char *const[]){buffer_text(&ids)}, on_stored, gateway);
+    }
+    arena_destroy(&arena);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct waiters *waiters = timer->data;
+    if (waiters->count && !waiters->asking && pg_ready(waiters->gateway->pg))
+        ask_postgres(waiters->gateway);
+}
+
+struct waiters *waiters_open(struct gateway *gateway) {
+    struct waiters *waiters = calloc(1, sizeof *waiters);
+    if (!waiters)
+        abort();
+    waiters->gateway = gateway;
+    uv_timer_init(&gateway->loop, &waiters->timer);
+    waiters->timer.data = waiters;
+    uv_timer_start(&waiters->timer, on_timer, ASK_MS, ASK_MS);
+    return waiters;
+}
+
+/* A partition by our instance id, so that a restart comes back to the same; others may share it. */
+void waiters_tail(struct gateway *gateway) {
+    const char *topic = TOPIC_REPLIES.kafka_names[0];
+    const char *name = *kafka_instance_id() ? kafka_instance_id() : gateway->reply_name;
+    int partitions = kafka_partitions(gateway->kafka, topic);
+    if (gateway->tail || partitions < 1)
+        return;
+    gateway->tail_partition = (int)(bucket_of(name) % (size_t)partitions);
+    gateway->tail = kafka_tail_open(&gateway->loop, topic, gateway->tail_partition, on_tail_ready, on_reply, gateway);
+}
+
+void waiters_close(struct waiters **waiters) {
+    uv_timer_stop(&(*waiters)->timer);
+    *waiters = NULL;
+}

@@ -1,0 +1,240 @@
+/* The generator's work: prompt and refined input are fetched side by side, then the model writes the output. */
+#include "workers/generator/generator.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "schemas/generation.h"
+#include "shared/arena.h"
+#include "shared/buffer.h"
+#include "shared/json.h"
+#include "shared/log.h"
+#include "shared/model.h"
+#include "workers/generator/prompts.h"
+
+enum { REFINED_CODE_POINTS_MAX = 400000 };
+
+static const char REFINE_PROMPT[] =
+    "You refine requests before another model works on them. Rewrite the user's request so that it is clear, complete "
+    "and specific. Keep its meaning and its language, add no new wishes, and do not answer it. "
+    "Reply with the rewritten request only.";
+
+static struct metric metrics[] = {
+    {.name = "agent_requests_total", .type = METRIC_COUNTER, .help = "Requests served, by outcome.",
+        .labels = {"service", "task_type", "status"}},
+    {.name = "agent_request_duration_seconds", .type = METRIC_HISTOGRAM, .help = "Time from a job's start to its output.",
+        .labels = {"service", "task_type"}},
+    {.name = "agent_prompt_version", .type = METRIC_GAUGE, .help = "Version of the prompt that served last.",
+        .labels = {"task_type"}},
+    {0},
+};
+
+void generator_count(const struct work *work, bool succeeded) {
+    metric_count(&metrics[0], 1, "generator", work->request.task_type, succeeded ? "succeeded" : "failed");
+    metric_observe(&metrics[1], (double)(uv_hrtime() - work->started) / 1e9, "generator", work->request.task_type);
+    if (work->prompt)
+        metric_set(&metrics[2], (double)work->prompt_version, work->request.task_type);
+}
+
+static void emit_generation(struct work *work) {
+    struct job *job = work->job;
+    struct generator *state = job_worker(job);
+    struct generation generation = {
+        .request = work->request,
+        .refined_input = work->refined_input,
+        .output = work->output,
+        .prompt_id = work->prompt_id,
+        .prompt_version = work->prompt_version,
+        .prompt_hash = work->prompt_hash,
+        .model = model_name(state->model),
+        .latency_ms = work->latency_ms,
+        .replaced = work->replaced,
+    };
+    struct buffer body = buffer_in(job->arena);
+    generation_encode(&body, &generation);
+    job_emit(job, TOPIC_GENERATIONS.kafka_names[job->lane], -1, work->request.envelope.request_id, body.data,
+        body.length, "moru.generation.v1");
+    generator_count(work, true);
+    job_done(job);
+}
+
+static void fail(struct work *work, int failure, const char *reason, int64_t retry_after_ms) {
+    if (work->failure >= failure)
+        return;
+    work->failure = failure;
+    work->reason = arena_string(work->job->arena, reason);
+    work->retry_after_ms = retry_after_ms;
+}
+
+static void end_try(struct work *work) {
+    struct job *job = work->job;
+    int failure = work->failure;
+    work->failure = GOING_ON;
+    if (failure == POSTPONED) {
+        job_postpone(job);
+    } else if (failure == FAILS_FOR_NOW) {
+        job_retry(job, work->reason, work->retry_after_ms);
+    } else {
+        if (job->topic)
+            generator_count(work, false);
+        job_reject(job, work->reason);
+    }
+}
+
+static void on_prompt(void *context, enum prompt_found found, const struct prompt *prompt) {
+    struct work *work = context;
+    struct arena *arena = work->job->arena;
+    work->waiting--;
+    if (found == PROMPT_FOUND) {
+        work->prompt = arena_string(arena, prompt->content);
+        work->prompt_hash = arena_string(arena, prompt->hash);
+        work->prompt_id = prompt->id;
+        work->prompt_version = prompt->version;
+    } else if (found == PROMPT_NONE) {
+        fail(work, FAILS_FOR_GOOD,
+            arena_format(arena, "task type '%s' has no active prompt", work->request.task_type), -1);
+    } else if (found == PROMPT_AWAY) {
+        fail(work, POSTPONED, "Postgres is away", -1);
+    } else {
+        fail(work, FAILS_FOR_NOW, "Postgres refused to read the prompt", -1);
+    }
+    if (!work->waiting)
+        generate(work);
+}
+
+static void failed_call(struct work *work, const struct model_answer *answer) {
+    const char *reason = arena_format(work->job->arena, "the model failed: %s", answer->error);
+    fail(work, answer->status == MODEL_RETRY ? FAILS_FOR_NOW : FAILS_FOR_GOOD, reason, answer->retry_after_ms);
+}
+
+static void on_refined(void *context, const struct model_answer *answer) {
+    struct work *work = context;
+    work->waiting--;
+    if (answer->status != MODEL_OK)
+        failed_call(work, answer);
+    else if (strspn(answer->text, " \t\r\n") == answer->length || json_code_points(answer->text) > REFINED_CODE_POINTS_MAX)
+        work->refined_input = work->request.user_input; /* nothing of use came: the request stands as it was */
+    else
+        work->refined_input = arena_copy(work->job->arena, answer->text, answer->length);
+    if (!work->waiting)
+        generate(work);
+}
+
+static void on_output(void *context, const struct model_answer *answer) {
+    struct work *work = context;
+    work->waiting--;
+    if (answer->status == MODEL_OK) {
+        work->output = arena_copy(work->job->arena, answer->text, answer->length);
+        work->replaced = answer->replaced;
+    } else {
+        failed_call(work, answer);
+    }
+    generate(work);
+}
+
+/* A generation's prompt is the one that is active when its author is asked: each try reads it anew. */
+static void prepare(struct work *work) {
+    struct generator *state = job_worker(work->job);
+    work->waiting = 1 + !work->refined_input;
+    if (!work->refined_input)
+        model_call(state->model,
+            &(struct model_request){.system = REFINE_PROMPT, .user = work->request.user_input, .temperature = 0.2},
+            on_refined, work);
+    prompts_read(state->prompts, work->request.task_type, on_prompt, work);
+}
+
+static void ask_author(struct work *work) {
+    struct generator *state = job_worker(work->job);
+    work->waiting = 1;
+    model_call(state->model,
+        &(struct model_request){.system = work->prompt, .user = work->refined_input, .temperature = 0.2}, on_output,
+        work);
+}
+
+void generate(struct work *work) {
+    if (work->failure != GOING_ON) {
+        end_try(work);
+    } else if (!work->prompt || !work->refined_input) {
+        prepare(work);
+    } else if (!work->output) {
+        ask_author(work);
+    } else {
+        work->latency_ms = (int64_t)((uv_hrtime() - work->started) / 1000000);
+        log_info("generated", log_job(work->job), log_string("task_type", work->request.task_type),
+            log_integer("prompt_version", work->prompt_version), log_integer("latency_ms", work->latency_ms));
+        if (work->job->topic)
+            emit_generation(work);
+        else
+            job_done(work->job);
+    }
+}
+
+/* Expired work is nobody's any more: it ends as a failure instead of costing a model's time. */
+static bool expired(const struct request *request) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return request->envelope.expires_at < (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static struct work *begin(struct job *job) {
+    struct work *work = arena_alloc(job->arena, sizeof *work);
+    struct json_errors errors = {0};
+    work->job = job;
+    work->started = uv_hrtime();
+    if (!request_decode(job->arena, job->value, job->length, &work->request, &errors)) {
+        job_reject(job, arena_format(job->arena, "not a request: %s: %s", errors.items[0].pointer,
+                            errors.items[0].detail));
+        return NULL;
+    }
+    job->request_id = work->request.envelope.request_id;
+    if (expired(&work->request)) {
+        job_reject(job, "the request expired before it was served");
+        return NULL;
+    }
+    job->state = work;
+    return work;
+}
+
+static void handle(struct job *job) {
+    struct work *work = job->state;
+    if (!work && !(work = begin(job)))
+        return;
+    work->prompt = NULL;
+    generate(work);
+}
+
+static void *open_generator(struct run *run) {
+    struct generator *state = calloc(1, sizeof *state);
+    if (!state)
+        abort();
+    state->run = run;
+    state->model = model_open(run_loop(run));
+    state->prompts = prompts_open(run_pg(run));
+    return state;
+}
+
+static void close_generator(void *context) {
+    struct generator *state = context;
+    model_close(&state->model);
+}
+
+static struct setting *const settings[] = {model_settings, NULL};
+static const struct topic *const inputs[] = {&TOPIC_REQUESTS, NULL};
+static const struct topic *const outputs[] = {&TOPIC_GENERATIONS, NULL};
+static const struct http_route routes[] = {{"POST", "/api/v1/task", generator_task}, {0}};
+
+const struct worker generator = {
+    .service = "generator",
+    .purpose = "Refines requests and has the model answer them under the prompt that is active in Postgres.",
+    .port = "8001",
+    .settings = settings,
+    .metrics = metrics,
+    .inputs = inputs,
+    .outputs = outputs,
+    .postgres = true,
+    .routes = routes,
+    .open = open_generator,
+    .handle = handle,
+    .close = close_generator,
+};

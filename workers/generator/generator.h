@@ -1,0 +1,51 @@
+/* The generator as a worker of the run-loop. */
+#ifndef WORKERS_GENERATOR_GENERATOR_H
+#define WORKERS_GENERATOR_GENERATOR_H
+
+#include "schemas/request.h"
+#include "workers/run.h"
+
+struct http_request;
+struct model_call;
+struct prompts;
+
+/* Lives as long as the process. */
+struct generator {
+    struct run *run;
+    struct model *model;
+    struct prompts *prompts;
+};
+
+/* One generation on its way; lives in its job's arena, from try to try. */
+struct work {
+    struct job *job;
+    struct request request;    /* of a direct call only task_type and the request id are set */
+    const char *refined_input; /* NULL until it is refined */
+    int64_t prompt_id, prompt_version;
+    const char *prompt, *prompt_hash; /* prompt NULL until it is read */
+    const char *output;
+    int64_t replaced, latency_ms;
+    uint64_t started; /* uv_hrtime */
+    int waiting;      /* answers this try still waits for */
+    /* Why this try cannot go on; told once nothing is under way any more. */
+    enum { GOING_ON, FAILS_FOR_NOW, FAILS_FOR_GOOD, POSTPONED } failure;
+    const char *reason;
+    int64_t retry_after_ms;
+    struct http_request *http; /* a direct call: whom to answer, NULL once the client has left */
+};
+
+extern const struct worker generator;
+
+/* Goes on with the work until the output is there, then emits it and ends the job. */
+void generate(struct work *work);
+
+/* POST /api/v1/task: the same work without Kafka. */
+void generator_task(struct http_request *http, void *context);
+
+/* For work of a direct call, when it has ended. */
+void generator_task_done(struct job *job, const char *reason);
+
+/* Counts a request as succeeded or failed, with the time since it began. */
+void generator_count(const struct work *work, bool succeeded);
+
+#endif

@@ -1,0 +1,6 @@
+/* The recorder: writes results into Postgres exactly once, then tells whoever waits. */
+#include "workers/recorder/recorder.h"
+
+int main(int argc, char **argv) {
+    return worker_main(&recorder, argc, argv);
+}

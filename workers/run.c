@@ -1,0 +1,388 @@
+/* The run-loop: one event loop on which Kafka, Postgres, HTTP, timers and signals meet; reads lanes as far as there is
+ * room for jobs, and ends in the mirror of its start. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shared/arena.h"
+#include "shared/log.h"
+#include "shared/operations.h"
+#include "shared/pg.h"
+#include "workers/run_private.h"
+
+struct run_settings run_settings;
+
+struct setting run_setting_rows[] = {
+    {.name = "WORKER_IN_FLIGHT_MAX", .type = SETTING_INTEGER, .value = &run_settings.in_flight_max,
+        .otherwise = "1000", .min = 8, .max = 100000, .help = "Most jobs under way at once; past it topics are not read"},
+    {.name = "WORKER_IN_FLIGHT_BYTES_MAX", .type = SETTING_INTEGER, .value = &run_settings.in_flight_bytes_max,
+        .otherwise = "67108864", .min = 1048576, .max = 1e12, .help = "Most bytes of messages under way at once"},
+    {.name = "WORKER_COMMIT_INTERVAL_MS", .type = SETTING_INTEGER, .value = &run_settings.commit_interval_ms,
+        .otherwise = "50", .min = 1, .max = 60000, .help = "How often positions are committed, in milliseconds"},
+    {.name = "WORKER_TRIES_MAX", .type = SETTING_INTEGER, .value = &run_settings.tries_max, .otherwise = "5",
+        .min = 1, .max = 1000, .help = "Tries of a job before it becomes a dead letter"},
+    {.name = "WORKER_GRACE_MS", .type = SETTING_INTEGER, .value = &run_settings.grace_ms, .otherwise = "30000",
+        .min = 0, .max = 3600000, .help = "How long a stopping worker waits for its jobs, in milliseconds"},
+    {.name = "WORKER_REVOKE_HOLD_MS", .type = SETTING_INTEGER, .value = &run_settings.revoke_hold_ms,
+        .otherwise = "30000", .min = 0, .max = 300000,
+        .help = "How long a partition that is to go elsewhere waits for its jobs, in milliseconds"},
+    {0},
+};
+
+struct metric run_metrics[] = {
+    {.name = "agent_jobs_in_flight", .type = METRIC_GAUGE, .help = "Jobs under way.", .labels = {"service", "lane"}},
+    {.name = "agent_consumer_lag", .type = METRIC_GAUGE, .help = "Messages of a partition that are not finished.",
+        .labels = {"service", "topic", "partition"}},
+    {.name = "agent_job_retries_total", .type = METRIC_COUNTER, .help = "Tries of jobs that failed and came again.",
+        .labels = {"service"}},
+    {.name = "agent_dead_letters_total", .type = METRIC_COUNTER, .help = "Jobs that were given up.",
+        .labels = {"service"}},
+    {.name = "agent_kafka_round_trip_seconds", .type = METRIC_HISTOGRAM,
+        .help = "From handing a record to the producer to its acknowledgement.", .labels = {"service"}},
+    {0},
+};
+struct metric *const metric_in_flight = &run_metrics[0], *const metric_lag = &run_metrics[1],
+                     *const metric_retries = &run_metrics[2], *const metric_dead_letters = &run_metrics[3],
+                     *const metric_round_trip = &run_metrics[4];
+
+/* How long the group may take to let us go. */
+enum { LEAVE_MS = 5000 };
+
+/* Messages a lane may give in one turn of the loop: a backlog of bulk work leaves the first places to who waits. */
+static const int TURN[LANE_COUNT] = {[LANE_HIGH] = 256, [LANE_NORMAL] = 64, [LANE_LOW] = 16};
+/* The share of all places that other lanes leave free for a lane, as a divisor. */
+static const int RESERVED[LANE_COUNT] = {[LANE_HIGH] = 4, [LANE_NORMAL] = 8, [LANE_LOW] = 16};
+
+static size_t lane_room(const struct run *run, enum lane lane) {
+    size_t max = (size_t)run_settings.in_flight_max, taken = 0;
+    if (run->in_flight_bytes >= (size_t)run_settings.in_flight_bytes_max && run->in_flight[lane])
+        return 0;
+    for (int other = 0; other < LANE_COUNT; other++) {
+        size_t reserved = other == (int)lane ? 0 : max / (size_t)RESERVED[other];
+        taken += run->in_flight[other] > reserved ? run->in_flight[other] : reserved;
+    }
+    return taken < max ? max - taken : 0;
+}
+
+static void hold(struct run *run, struct job *job) {
+    struct job **end = &run->held[job->lane];
+    while (*end)
+        end = &(*end)->internal->next;
+    *end = job;
+}
+
+void run_drop_held(struct run *run) {
+    for (int lane = 0; lane < LANE_COUNT; lane++)
+        for (struct job **link = &run->held[lane]; *link;) {
+            struct job *job = *link;
+            if (!job->internal->partition->leaving) {
+                link = &job->internal->next;
+                continue;
+            }
+            *link = job->internal->next;
+            struct arena *arena = job->arena;
+            arena_destroy(&arena);
+        }
+}
+
+/* Begins held jobs as far as their partitions take them; true when none is left. */
+static bool begin_held(struct run *run, enum lane lane) {
+    struct job *job;
+    while ((job = run->held[lane]) && positions_fit(job->internal->partition->positions, job->offset)) {
+        run->held[lane] = job->internal->next;
+        job->internal->next = NULL;
+        job_begin(job);
+    }
+    return job == NULL;
+}
+
+static void on_message(void *context, int lane, const struct kafka_message *message) {
+    struct run *run = context;
+    struct partition *partition = partition_find(run, message->topic, message->partition);
+    if (!partition || partition->leaving || positions_finished(partition->positions, message->offset))
+        return;
+    struct job *job = job_from_message(run, partition, message);
+    if (run->held[lane] || !positions_fit(partition->positions, message->offset))
+        hold(run, job);
+    else
+        job_begin(job);
+}
+
+static bool may_read(const struct run *run) {
+    return run->consumer && !run->draining && (!run->pg || pg_ready(run->pg));
+}
+
+static void on_readable(void *context) {
+    struct run *run = context;
+    bool more = false;
+    run->full = false;
+    for (int lane = 0; lane < LANE_COUNT && may_read(run); lane++) {
+        int turn = TURN[lane];
+        while (turn > 0) {
+            size_t room = begin_held(run, lane) ? lane_room(run, lane) : 0;
+            run->full = run->full || !room;
+            int most = room < (size_t)turn ? (int)room : turn;
+            int count = room ? kafka_consumer_read(run->consumer, lane, most, on_message) : 0;
+            if (!count)
+                break;
+            turn -= count;
+        }
+        more = more || turn <= 0;
+    }
+    if (more)
+        kafka_consumer_wake(run->consumer);
+}
+
+void run_wake(struct run *run) {
+    if (run->consumer)
+        kafka_consumer_wake(run->consumer);
+}
+
+static size_t in_flight(const struct run *run) {
+    size_t sum = run->direct;
+    for (int lane = 0; lane < LANE_COUNT; lane++)
+        sum += run->in_flight[lane];
+    return sum;
+}
+
+static void on_grace_timer(uv_timer_t *timer);
+
+static void leave_when_idle(struct run *run, bool at_once) {
+    if (!run->draining || run->leaving || (!at_once && in_flight(run)))
+        return;
+    if (at_once && in_flight(run))
+        log_warn("jobs_unfinished", log_integer("jobs", (int64_t)in_flight(run)));
+    run->leaving = true;
+    uv_timer_start(&run->grace_timer, on_grace_timer, LEAVE_MS, 0);
+    if (run->consumer)
+        kafka_consumer_leave(run->consumer);
+    else
+        uv_stop(&run->loop);
+}
+
+void run_job_ended(struct run *run) {
+    partitions_release(run, false);
+    leave_when_idle(run, false);
+    if (!run->full)
+        return;
+    run->full = false;
+    run_wake(run);
+}
+
+static void on_closed(void *context) {
+    struct run *run = context;
+    uv_stop(&run->loop);
+}
+
+static void on_failed(void *context, const char *reason) {
+    run_fail(context, reason);
+}
+
+void run_fail(struct run *run, const char *reason) {
+    log_error("stopped", log_string("reason", reason));
+    run->exit_code = 1;
+    uv_stop(&run->loop);
+}
+
+static void on_commit_timer(uv_timer_t *timer) {
+    struct run *run = timer->data;
+    if (run->consumer)
+        partitions_commit(run);
+}
+
+static void on_grace_timer(uv_timer_t *timer) {
+    struct run *run = timer->data;
+    if (run->leaving) {
+        log_warn("left_without_answer", log_string("reason", "the group did not answer in time"));
+        uv_stop(&run->loop);
+        return;
+    }
+    leave_when_idle(run, true);
+    partitions_release(run, true);
+}
+
+static void on_signal(uv_signal_t *signal, int number) {
+    struct run *run = signal->data;
+    if (run->draining)
+        return;
+    run->draining = true;
+    log_info("stopping", log_string("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"),
+        log_integer("jobs", (int64_t)in_flight(run)));
+    http_server_stop_accepting(run->http);
+    uv_timer_start(&run->grace_timer, on_grace_timer, (uint64_t)run_settings.grace_ms, 0);
+    leave_when_idle(run, false);
+}
+
+static void open_consumer(struct run *run) {
+    run->consumer = kafka_consumer_open(&run->loop,
+        &(struct kafka_consumer_options){.group = arena_format(arena_create(64), "moru-%s", run->worker->service),
+            .topics = run->topics, .queues = run->lanes, .queue_count = LANE_COUNT, .assigned = partitions_assigned,
+            .revoked = partitions_revoked, .readable = on_readable, .committed = partitions_committed,
+            .failed = on_failed, .closed = on_closed, .context = run});
+}
+
+static void on_kafka(void *context, bool ready) {
+    struct run *run = context;
+    if (ready && !run->consumer && !run->draining)
+        open_consumer(run);
+}
+
+static void on_postgres(void *context, bool ready) {
+    if (ready)
+        run_wake(context);
+}
+
+static const char *kafka_broken_check(void *context) {
+    struct run *run = context;
+    return kafka_broken(run->kafka);
+}
+
+static const char *postgres_broken_check(void *context) {
+    struct run *run = context;
+    return pg_ready(run->pg) ? NULL : "no connection to Postgres";
+}
+
+static void before_scrape(void *context) {
+    struct run *run = context;
+    for (int lane = 0; lane < LANE_COUNT; lane++)
+        metric_set(metric_in_flight, (double)run->in_flight[lane], run->worker->service, lane_name((enum lane)lane));
+    metric_count(metric_retries, 0, run->worker->service);
+    metric_count(metric_dead_letters, 0, run->worker->service);
+    partitions_update_lag(run);
+}
+
+static int names_of(const struct topic *topic) {
+    return topic->lanes ? LANE_COUNT : 1;
+}
+
+/* Inputs with their lanes, and all that must exist. A topic without lanes is read like the high one: what comes there
+ * is small in number, and somebody may wait for it. */
+static const char **collect_topics(struct run *run, struct arena *arena) {
+    const struct topic *const *lists[] = {run->worker->inputs, run->worker->outputs};
+    const char **all = arena_alloc(arena, sizeof *all * 64);
+    run->topics = arena_alloc(arena, sizeof *all * 64);
+    run->lanes = arena_alloc(arena, sizeof *run->lanes * 64);
+    int inputs = 0, count = 0;
+    for (int list = 0; list < 2; list++)
+        for (int i = 0; lists[list][i] && count < 60; i++)
+            for (int lane = 0; lane < names_of(lists[list][i]); lane++) {
+                all[count++] = lists[list][i]->kafka_names[lane];
+                if (list == 0) {
+                    run->lanes[inputs] = lane;
+                    run->topics[inputs++] = lists[list][i]->kafka_names[lane];
+                }
+            }
+    all[count] = TOPIC_DEAD_LETTERS.kafka_names[0];
+    return all;
+}
+
+static struct http_route *collect_routes(const struct worker *worker, struct arena *arena) {
+    const struct http_route operations[] = {OPERATIONS_ROUTES};
+    size_t count = sizeof operations / sizeof *operations, own = 0;
+    while (worker->routes && worker->routes[own].method)
+        own++;
+    struct http_route *routes = arena_alloc(arena, sizeof *routes * (count + own + 1));
+    memcpy(routes, operations, sizeof operations);
+    if (own)
+        memcpy(routes + count, worker->routes, sizeof *routes * own);
+    return routes;
+}
+
+static void load_settings(const struct worker *worker, struct arena *arena, int argc, char **argv) {
+    struct setting **tables = arena_alloc(arena, sizeof *tables * 16);
+    int count = 0;
+    http_server_default_port(worker->port);
+    for (int i = 0; worker->settings && worker->settings[i]; i++)
+        tables[count++] = worker->settings[i];
+    tables[count++] = http_server_settings;
+    tables[count++] = kafka_settings;
+    if (worker->postgres)
+        tables[count++] = pg_settings;
+    tables[count++] = run_setting_rows;
+    metrics_add_table(run_metrics);
+    if (worker->metrics)
+        metrics_add_table(worker->metrics);
+    struct program program = {.name = arena_format(arena, "moru-%s", worker->service), .service = worker->service,
+        .purpose = worker->purpose, .tables = tables};
+    settings_load(&program, argc, argv);
+}
+
+static void start_timers(struct run *run) {
+    uv_timer_init(&run->loop, &run->commit_timer);
+    uv_timer_init(&run->loop, &run->revoke_timer);
+    uv_timer_init(&run->loop, &run->grace_timer);
+    run->commit_timer.data = run->revoke_timer.data = run->grace_timer.data = run;
+    uint64_t interval = (uint64_t)run_settings.commit_interval_ms;
+    uv_timer_start(&run->commit_timer, on_commit_timer, interval, interval);
+    uv_signal_init(&run->loop, &run->sigterm);
+    uv_signal_init(&run->loop, &run->sigint);
+    run->sigterm.data = run->sigint.data = run;
+    uv_signal_start(&run->sigterm, on_signal, SIGTERM);
+    uv_signal_start(&run->sigint, on_signal, SIGINT);
+}
+
+static bool open_all(struct run *run, struct arena *arena) {
+    const struct worker *worker = run->worker;
+    struct dependency *dependencies = arena_alloc(arena, sizeof *dependencies * 3);
+    dependencies[0] = (struct dependency){"kafka", true, kafka_broken_check, run};
+    if (worker->postgres) {
+        dependencies[1] = (struct dependency){"postgres", true, postgres_broken_check, run};
+        run->pg = pg_open(&run->loop, on_postgres, run);
+    }
+    operations_open(worker->service, dependencies);
+    metrics_before_scrape(before_scrape, run);
+    run->state = worker->open(run);
+    run->kafka = kafka_open(&run->loop, &(struct kafka_options){.topics = collect_topics(run, arena),
+                                            .changed = on_kafka, .context = run});
+    run->http = http_server_open(&run->loop, collect_routes(worker, arena), run->state);
+    return run->state && run->http;
+}
+
+/* Nothing waits for these any more: what is still under way is repeated from its committed position. */
+static void close_all(struct run *run) {
+    http_server_close(&run->http);
+    kafka_consumer_close(&run->consumer);
+    run->worker->close(run->state);
+    if (run->pg)
+        pg_close(&run->pg);
+    if (!in_flight(run))
+        kafka_close(&run->kafka);
+}
+
+int worker_main(const struct worker *worker, int argc, char **argv) {
+    static struct run run;
+    struct arena *arena = arena_create(0);
+    run.worker = worker;
+    load_settings(worker, arena, argc, argv);
+    if (uv_loop_init(&run.loop) != 0)
+        return 1;
+    start_timers(&run);
+    log_info("starting", log_string("version", MORU_VERSION), log_string("instance", kafka_instance_id()));
+    if (!open_all(&run, arena))
+        return 1;
+    uv_run(&run.loop, UV_RUN_DEFAULT);
+    close_all(&run);
+    log_info("stopped", log_integer("exit_code", run.exit_code));
+    return run.exit_code;
+}
+
+void *run_state(const struct run *run) {
+    return run->state;
+}
+
+uv_loop_t *run_loop(const struct run *run) {
+    return (uv_loop_t *)&run->loop;
+}
+
+struct pg *run_pg(const struct run *run) {
+    return run->pg;
+}
+
+const char *run_cluster_id(const struct run *run) {
+    return kafka_cluster_id(run->kafka);
+}
+
+int run_partition_count(const struct run *run, const char *topic) {
+    return kafka_partitions(run->kafka, topic);
+}

@@ -1,0 +1,124 @@
+/* The run-loop of every worker: poll Kafka, hand jobs to the worker, emit what they produced, commit. A worker is one
+ * struct and knows nothing of Kafka. */
+#ifndef WORKERS_RUN_H
+#define WORKERS_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "schemas/common.h"
+#include "schemas/topics.h"
+#include "shared/http_server.h"
+#include "shared/metrics.h"
+#include "shared/settings.h"
+#include "shared/trace.h"
+
+struct arena;
+struct kafka_header;
+struct pg;
+struct run;
+
+/* One piece of work. It lives in its arena, and both end once all its outputs are acknowledged. */
+struct job {
+    struct arena *arena;
+    struct run *run;
+    const char *topic; /* Kafka name; NULL for a job that came by HTTP */
+    enum lane lane;
+    int partition;
+    int64_t offset;
+    const char *key; /* as a C string, "" when there was none */
+    const char *value;
+    size_t length;
+    const struct kafka_header *headers;
+    int header_count;
+    struct trace trace;     /* of this hop */
+    const char *request_id; /* the key when it is a UUID, else ""; the worker sets it when it knows better */
+    const char *reply_to;   /* where somebody waits, or NULL */
+    int attempt;            /* from 1 */
+    void *state;            /* the worker's own; kept from try to try */
+    struct job_internal *internal;
+};
+
+/* The fields of every log line about the job. */
+#define log_job(job) log_request((job)->request_id, (job)->trace.id)
+
+/* One partition and where to begin to read it. */
+struct run_position {
+    const char *topic;
+    int partition;
+    int64_t next; /* -1: from the beginning */
+};
+
+struct worker {
+    const char *service;                 /* "generator" */
+    const char *purpose;                 /* one sentence for --help */
+    const char *port;                    /* default of LISTEN_PORT */
+    struct setting *const *settings;     /* tables beside those of the loop; NULL-terminated, or NULL */
+    struct metric *metrics;              /* the worker's table, or NULL */
+    const struct topic *const *inputs;   /* NULL-terminated */
+    const struct topic *const *outputs;  /* NULL-terminated; dead-letters need not be named */
+    bool postgres;                       /* it needs Postgres: no job begins while that is away */
+    const struct http_route *routes;     /* beside those of operations; context is what open returned */
+    void *(*open)(struct run *run);
+    /* Called for each try of a job. Ends it, now or later, with exactly one of the calls below. */
+    void (*handle)(struct job *job);
+    /* For a worker that holds its own positions: partitions came; answer, now or later, with run_start. NULL: Kafka
+     * holds them. */
+    void (*assigned)(struct run *run, const struct run_position *positions, int count);
+    void (*close)(void *state);
+};
+
+/* A worker's main(). */
+int worker_main(const struct worker *worker, int argc, char **argv);
+
+/* What open returned. */
+void *run_state(const struct run *run);
+uv_loop_t *run_loop(const struct run *run);
+/* NULL for a worker without Postgres. */
+struct pg *run_pg(const struct run *run);
+const char *run_cluster_id(const struct run *run);
+/* How many partitions a topic of inputs or outputs has, by its Kafka name; 0 while not known. */
+int run_partition_count(const struct run *run, const char *topic);
+
+/* Answers assigned. */
+void run_start(struct run *run, const struct run_position *positions, int count);
+
+/* Ends the process with exit code 1 after one log line: for what must not go on. */
+void run_fail(struct run *run, const char *reason);
+
+/* A job from an HTTP request instead of a topic: handle is called for it, retries included. finished is told how it
+ * ended, reason NULL when it was done; the job is freed when finished returns. state becomes job->state. */
+struct job *job_direct(struct run *run, const char *request_id, const char *traceparent, void *state,
+    void (*finished)(struct job *job, const char *reason));
+
+/* The job's worker state. */
+void *job_worker(const struct job *job);
+
+/* The last header of that name as a C string in the job's arena, or NULL. */
+const char *job_header(const struct job *job, const char *name);
+
+/* Adds an output, sent by job_done with CloudEvents headers of this type. topic is a Kafka name and partition -1, or
+ * a partition; key, value and type are borrowed and live in the job's arena or longer. */
+void job_emit(struct job *job, const char *topic, int partition, const char *key, const char *value, size_t length,
+    const char *type);
+
+/* The same for an answer to somebody who waits (type moru.reply.v1 on the topic replies): when Kafka refuses it for good
+ * it is left out, since whoever waits also asks Postgres. */
+void job_emit_reply(struct job *job, int partition, const char *key, const char *value, size_t length);
+
+/* The job is done once its outputs are acknowledged. */
+void job_done(struct job *job);
+
+/* It failed in a way that may pass: it is handled again after a back-off with full jitter, at least retry_after_ms
+ * (-1: nothing said); after the last try it is rejected with this reason. */
+void job_retry(struct job *job, const char *reason, int64_t retry_after_ms);
+
+/* What the worker needs is away (Postgres): it is handled again when that is back; no try is counted. */
+void job_postpone(struct job *job);
+
+/* It will never work: it goes to dead-letters, as it came. */
+void job_reject(struct job *job, const char *reason);
+
+#endif

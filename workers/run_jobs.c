@@ -1,0 +1,374 @@
+/* The life of a job: its tries, its outputs, their acknowledgements, and its dead letter. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "shared/arena.h"
+#include "shared/log.h"
+#include "shared/pg.h"
+#include "shared/request_id.h"
+#include "workers/run_private.h"
+
+enum {
+    BACKOFF_FIRST_MS = 100,
+    BACKOFF_MAX_MS = 10000,
+    RETRY_AFTER_MAX_MS = 60000,
+    RESEND_MS = 100,
+    AWAY_MS = 50,
+    OUTPUT_HEADERS_MAX = KAFKA_HEADERS_MAX + 12,
+    ARENA_BYTES = 8192,
+    REASON_MAX = 500,
+};
+
+static void send_outputs(struct job *job);
+
+static void link_job(struct job *job) {
+    struct run *run = job->run;
+    job->internal->next = run->jobs;
+    if (run->jobs)
+        run->jobs->internal->previous = job;
+    run->jobs = job;
+}
+
+static void unlink_job(struct job *job) {
+    struct job_internal *internal = job->internal;
+    if (internal->previous)
+        internal->previous->internal->next = internal->next;
+    else
+        job->run->jobs = internal->next;
+    if (internal->next)
+        internal->next->internal->previous = internal->previous;
+}
+
+static struct job *job_create(struct run *run, struct arena *arena) {
+    struct job *job = arena_alloc(arena, sizeof *job);
+    job->internal = arena_alloc(arena, sizeof *job->internal);
+    job->arena = arena;
+    job->run = run;
+    job->attempt = 1;
+    job->key = job->request_id = "";
+    return job;
+}
+
+const char *job_header(const struct job *job, const char *name) {
+    struct kafka_message message = {.headers = job->headers, .header_count = job->header_count};
+    const struct kafka_header *header = kafka_header(&message, name);
+    if (!header || memchr(header->value, '\0', header->length))
+        return NULL;
+    return arena_copy(job->arena, header->value, header->length);
+}
+
+static void copy_headers(struct job *job, const struct kafka_message *message) {
+    struct kafka_header *headers = arena_alloc(job->arena, sizeof *headers * (size_t)message->header_count);
+    for (int i = 0; i < message->header_count; i++)
+        headers[i] = (struct kafka_header){arena_string(job->arena, message->headers[i].name),
+            arena_copy(job->arena, message->headers[i].value, message->headers[i].length), message->headers[i].length};
+    job->headers = headers;
+    job->header_count = message->header_count;
+}
+
+struct job *job_from_message(struct run *run, struct partition *partition, const struct kafka_message *message) {
+    struct job *job = job_create(run, arena_create(ARENA_BYTES + 2 * message->length));
+    job->topic = partition->topic;
+    job->lane = partition->lane;
+    job->partition = message->partition;
+    job->offset = message->offset;
+    if (message->key && !memchr(message->key, '\0', message->key_length))
+        job->key = arena_copy(job->arena, message->key, message->key_length);
+    /* The copy lets go of librdkafka's buffer, which holds a whole fetch. */
+    job->value = arena_copy(job->arena, message->value, message->length);
+    job->length = message->length;
+    copy_headers(job, message);
+    trace_continue(&job->trace, job_header(job, "traceparent"));
+    job->reply_to = job_header(job, "reply-to");
+    if (uuid_valid(job->key))
+        job->request_id = job->key;
+    job->internal->partition = partition;
+    job->internal->bytes = message->length;
+    return job;
+}
+
+void job_begin(struct job *job) {
+    struct run *run = job->run;
+    link_job(job);
+    run->in_flight[job->lane]++;
+    run->in_flight_bytes += job->internal->bytes;
+    positions_begin(job->internal->partition->positions, job->offset);
+    run->worker->handle(job);
+}
+
+struct job *job_direct(struct run *run, const char *request_id, const char *traceparent, void *state,
+    void (*finished)(struct job *job, const char *reason)) {
+    struct job *job = job_create(run, arena_create(ARENA_BYTES));
+    job->request_id = arena_string(job->arena, request_id);
+    trace_continue(&job->trace, traceparent);
+    job->state = state;
+    job->internal->finished = finished;
+    link_job(job);
+    run->direct++;
+    return job;
+}
+
+void *job_worker(const struct job *job) {
+    return job->run->state;
+}
+
+static void free_timer(uv_handle_t *handle) {
+    free(handle);
+}
+
+static void stop_timer(struct job *job) {
+    if (!job->internal->timer)
+        return;
+    uv_close((uv_handle_t *)job->internal->timer, free_timer);
+    job->internal->timer = NULL;
+}
+
+static void start_timer(struct job *job, uint64_t ms, uv_timer_cb expired) {
+    uv_timer_t *timer = malloc(sizeof *timer);
+    if (!timer)
+        abort();
+    stop_timer(job);
+    uv_timer_init(&job->run->loop, timer);
+    timer->data = job;
+    job->internal->timer = timer;
+    uv_timer_start(timer, expired, ms, 0);
+}
+
+static void job_end(struct job *job, const char *reason) {
+    struct run *run = job->run;
+    struct job_internal *internal = job->internal;
+    struct partition *partition = internal->partition;
+    stop_timer(job);
+    unlink_job(job);
+    if (internal->finished) {
+        internal->finished(job, reason);
+        run->direct--;
+    } else {
+        run->in_flight[job->lane]--;
+        run->in_flight_bytes -= internal->bytes;
+        positions_finish(partition->positions, job->offset);
+        partition->dirty = true;
+    }
+    int64_t partition_jobs = partition ? (int64_t)positions_unfinished(partition->positions) : 0;
+    struct arena *arena = job->arena;
+    arena_destroy(&arena);
+    if (partition && !partition_jobs)
+        partition_ended(run, partition);
+    run_job_ended(run);
+}
+
+/* CloudEvents 1.0 in binary mode. The id is the same for each repetition of the same piece of work. */
+static void put_event_headers(struct job *job, const char *type, struct kafka_header *headers, int *count) {
+    struct timespec now;
+    struct tm utc;
+    char time_text[40];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t length = strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(time_text + length, sizeof time_text - length, ".%03ldZ", now.tv_nsec / 1000000);
+    const char *service = job->run->worker->service;
+    const struct {
+        const char *name, *value;
+    } fields[] = {
+        {"ce_specversion", "1.0"},
+        {"ce_type", type},
+        {"ce_source", arena_format(job->arena, "/moru/%s", service)},
+        {"ce_id", arena_format(job->arena, "%s/%s/%s/%d/%lld", *job->request_id ? job->request_id : "none", service,
+                      job->topic, job->partition, (long long)job->offset)},
+        {"ce_time", arena_string(job->arena, time_text)},
+        {"traceparent", arena_string(job->arena, job->trace.parent)},
+        {"reply-to", job->reply_to},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (fields[i].value)
+            headers[(*count)++] = (struct kafka_header){fields[i].name, fields[i].value, strlen(fields[i].value)};
+}
+
+static struct output *add_output(struct job *job) {
+    struct output *output = arena_alloc(job->arena, sizeof *output);
+    struct output **end = &job->internal->outputs;
+    while (*end)
+        end = &(*end)->next;
+    *end = output;
+    output->job = job;
+    job->internal->output_count++;
+    return output;
+}
+
+static struct output *emit(struct job *job, const char *topic, int partition, const char *key, const char *value, size_t length,
+    const char *type) {
+    struct kafka_header *headers = arena_alloc(job->arena, sizeof *headers * OUTPUT_HEADERS_MAX);
+    struct output *output = add_output(job);
+    output->record = (struct kafka_record){.topic = topic, .partition = partition, .key = key, .value = value,
+        .length = length, .headers = headers};
+    put_event_headers(job, type, headers, &output->record.header_count);
+    return output;
+}
+
+void job_emit(struct job *job, const char *topic, int partition, const char *key, const char *value, size_t length,
+    const char *type) {
+    emit(job, topic, partition, key, value, length, type);
+}
+
+void job_emit_reply(struct job *job, int partition, const char *key, const char *value, size_t length) {
+    emit(job, TOPIC_REPLIES.kafka_names[0], partition, key, value, length, "moru.reply.v1")->optional = true;
+}
+
+static void on_resend(uv_timer_t *timer) {
+    struct job *job = timer->data;
+    stop_timer(job);
+    send_outputs(job);
+}
+
+static void on_acknowledged(void *context, enum kafka_outcome outcome, const char *reason) {
+    struct output *output = context;
+    struct job *job = output->job;
+    struct job_internal *internal = job->internal;
+    internal->unacknowledged--;
+    if (outcome == KAFKA_DELIVERED) {
+        metric_observe(metric_round_trip, (double)(uv_hrtime() - output->sent_at) / 1e9, job->run->worker->service);
+        output->sent_at = 0;
+        output->record.topic = NULL; /* sent: not again, should another one fail */
+    } else {
+        log_warn("output_not_acknowledged", log_job(job), log_string("topic", output->record.topic),
+            log_string("reason", reason));
+    }
+    if (outcome == KAFKA_REFUSED && (output->optional || !internal->rejected))
+        output->record.topic = NULL;
+    if (outcome == KAFKA_REFUSED && !output->optional && !internal->rejected) {
+        job_reject(job, arena_format(job->arena, "the result was refused by Kafka: %s", reason));
+        return;
+    }
+    if (internal->unacknowledged || internal->timer)
+        return;
+    for (output = internal->outputs; output; output = output->next)
+        if (output->record.topic) {
+            start_timer(job, RESEND_MS, on_resend);
+            return;
+        }
+    job_end(job, NULL);
+}
+
+static void send_outputs(struct job *job) {
+    struct job_internal *internal = job->internal;
+    bool full = false;
+    for (struct output *output = internal->outputs; output; output = output->next) {
+        if (!output->record.topic)
+            continue;
+        output->sent_at = uv_hrtime();
+        if (kafka_produce(job->run->kafka, &output->record, on_acknowledged, output))
+            internal->unacknowledged++;
+        else
+            full = true;
+    }
+    if (full && !internal->unacknowledged)
+        start_timer(job, RESEND_MS, on_resend);
+}
+
+void job_done(struct job *job) {
+    if (!job->internal->outputs)
+        job_end(job, NULL);
+    else
+        send_outputs(job);
+}
+
+static void on_retry(uv_timer_t *timer) {
+    struct job *job = timer->data;
+    stop_timer(job);
+    job->run->worker->handle(job);
+}
+
+/* Full jitter: anywhere between nothing and the back-off's bound, so that what failed together does not come back
+ * together. */
+static uint64_t backoff_ms(int attempt) {
+    uint64_t bound = BACKOFF_FIRST_MS;
+    for (int i = 1; i < attempt && bound < BACKOFF_MAX_MS; i++)
+        bound *= 2;
+    uint64_t random;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
+        random = uv_hrtime();
+    return random % (bound < BACKOFF_MAX_MS ? bound : BACKOFF_MAX_MS) + 1;
+}
+
+void job_retry(struct job *job, const char *reason, int64_t retry_after_ms) {
+    if (job->attempt >= run_settings.tries_max) {
+        job_reject(job, reason);
+        return;
+    }
+    uint64_t wait_ms = backoff_ms(job->attempt);
+    if (retry_after_ms > RETRY_AFTER_MAX_MS)
+        retry_after_ms = RETRY_AFTER_MAX_MS;
+    if (retry_after_ms > 0 && (uint64_t)retry_after_ms > wait_ms)
+        wait_ms = (uint64_t)retry_after_ms;
+    metric_count(metric_retries, 1, job->run->worker->service);
+    log_warn("job_retried", log_job(job), log_string("reason", reason), log_integer("attempt", job->attempt),
+        log_integer("wait_ms", (int64_t)wait_ms));
+    job->attempt++;
+    start_timer(job, wait_ms, on_retry);
+}
+
+static void on_away(uv_timer_t *timer) {
+    struct job *job = timer->data;
+    stop_timer(job);
+    if (job->run->pg && !pg_ready(job->run->pg))
+        start_timer(job, AWAY_MS, on_away);
+    else
+        job->run->worker->handle(job);
+}
+
+void job_postpone(struct job *job) {
+    start_timer(job, AWAY_MS, on_away);
+}
+
+static void add_header(struct job *job, struct kafka_record *record, const char *name, const char *value) {
+    struct kafka_header *headers = (struct kafka_header *)record->headers;
+    headers[record->header_count++] =
+        (struct kafka_header){name, arena_string(job->arena, value), strlen(value)};
+}
+
+/* The original bytes and headers, as they were; what we add comes last, so that it wins over what stood there. */
+static void add_dead_letter(struct job *job, const char *reason) {
+    struct kafka_header *headers = arena_alloc(job->arena, sizeof *headers * OUTPUT_HEADERS_MAX);
+    struct output *output = add_output(job);
+    output->record = (struct kafka_record){.topic = TOPIC_DEAD_LETTERS.kafka_names[0], .partition = -1,
+        .key = *job->key ? job->key : NULL, .value = job->value, .length = job->length, .headers = headers,
+        .header_count = job->header_count};
+    if (job->header_count)
+        memcpy(headers, job->headers, sizeof *headers * (size_t)job->header_count);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    char attempts[16], partition[16], offset[32], failed_at[32];
+    snprintf(attempts, sizeof attempts, "%d", job->attempt);
+    snprintf(partition, sizeof partition, "%d", job->partition);
+    snprintf(offset, sizeof offset, "%lld", (long long)job->offset);
+    snprintf(failed_at, sizeof failed_at, "%lld", (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    add_header(job, &output->record, "reason", arena_format(job->arena, "%.*s", REASON_MAX, reason));
+    add_header(job, &output->record, "stage", job->run->worker->service);
+    add_header(job, &output->record, "attempts", attempts);
+    add_header(job, &output->record, "source-topic", job->topic);
+    add_header(job, &output->record, "source-partition", partition);
+    add_header(job, &output->record, "source-offset", offset);
+    add_header(job, &output->record, "failed-at", failed_at);
+    add_header(job, &output->record, "traceparent", job->trace.parent);
+}
+
+void job_reject(struct job *job, const char *reason) {
+    struct job_internal *internal = job->internal;
+    log_warn("job_rejected", log_job(job), log_string("topic", job->topic), log_string("reason", reason),
+        log_integer("attempt", job->attempt));
+    metric_count(metric_dead_letters, 1, job->run->worker->service);
+    if (internal->finished) {
+        job_end(job, reason);
+        return;
+    }
+    /* Outputs that were emitted and not sent are dropped: the dead letter stands for all of them. */
+    for (struct output *output = internal->outputs; output; output = output->next)
+        if (!output->sent_at)
+            output->record.topic = NULL;
+    internal->rejected = true;
+    add_dead_letter(job, reason);
+    send_outputs(job);
+}

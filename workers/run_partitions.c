@@ -1,0 +1,196 @@
+/* The partitions that are ours: where they begin, what of them is committed, and how they are given up. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/arena.h"
+#include "shared/log.h"
+#include "workers/run_private.h"
+
+struct partition *partition_find(struct run *run, const char *topic, int number) {
+    for (struct partition *partition = run->partitions; partition; partition = partition->next)
+        if (partition->partition == number && !partition->gone && strcmp(partition->topic, topic) == 0)
+            return partition;
+    return NULL;
+}
+
+static enum lane lane_of(const struct run *run, const char *topic) {
+    for (int i = 0; run->topics[i]; i++)
+        if (strcmp(run->topics[i], topic) == 0)
+            return (enum lane)run->lanes[i];
+    return LANE_LOW;
+}
+
+/* next -1: from the beginning; the first message read then moves the lowest offset to its own. */
+static struct partition *partition_add(struct run *run, const char *topic, int number, int64_t next) {
+    struct partition *partition = calloc(1, sizeof *partition);
+    if (!partition || !(partition->topic = strdup(topic)))
+        abort();
+    partition->partition = number;
+    partition->lane = lane_of(run, topic);
+    partition->positions = positions_create(next < 0 ? 0 : next);
+    partition->next = run->partitions;
+    run->partitions = partition;
+    return partition;
+}
+
+static void partition_free(struct run *run, struct partition *partition) {
+    struct partition **link = &run->partitions;
+    while (*link != partition)
+        link = &(*link)->next;
+    *link = partition->next;
+    positions_destroy(&partition->positions);
+    free(partition->topic);
+    free(partition);
+}
+
+void partition_ended(struct run *run, struct partition *partition) {
+    if (partition->gone && !positions_unfinished(partition->positions))
+        partition_free(run, partition);
+}
+
+static void begin_with_kafka(struct run *run, const struct kafka_position *positions, int count) {
+    for (int i = 0; i < count; i++) {
+        struct partition *partition =
+            partition_add(run, positions[i].topic, positions[i].partition, positions[i].offset);
+        bool restored = positions[i].metadata && positions_restore(partition->positions, positions[i].metadata);
+        if (positions[i].offset < 0)
+            log_info("partition_from_beginning", log_string("topic", positions[i].topic),
+                log_integer("partition", positions[i].partition), log_string("reason", "no committed offset"));
+        else if (positions[i].metadata && !restored)
+            log_warn("positions_not_understood", log_string("topic", positions[i].topic),
+                log_integer("partition", positions[i].partition), log_integer("offset", positions[i].offset));
+    }
+    kafka_consumer_start(run->consumer, positions, count);
+    run_wake(run);
+}
+
+void partitions_assigned(void *context, const struct kafka_position *positions, int count) {
+    struct run *run = context;
+    if (!run->worker->assigned) {
+        begin_with_kafka(run, positions, count);
+        return;
+    }
+    struct run_position *asked = calloc((size_t)count, sizeof *asked);
+    if (!asked)
+        abort();
+    for (int i = 0; i < count; i++)
+        asked[i] = (struct run_position){positions[i].topic, positions[i].partition, -1};
+    run->worker->assigned(run, asked, count);
+    free(asked);
+}
+
+void run_start(struct run *run, const struct run_position *positions, int count) {
+    struct kafka_position *start = calloc((size_t)count + 1, sizeof *start);
+    if (!start)
+        abort();
+    for (int i = 0; i < count; i++)
+        start[i] = (struct kafka_position){.topic = positions[i].topic, .partition = positions[i].partition,
+            .offset = positions[i].next};
+    begin_with_kafka(run, start, count);
+    free(start);
+}
+
+void partitions_revoked(void *context, const struct kafka_position *positions, int count, bool lost) {
+    struct run *run = context;
+    run->revoked = calloc((size_t)count + 1, sizeof *run->revoked);
+    if (!run->revoked)
+        abort();
+    for (int i = 0; i < count; i++) {
+        struct partition *partition = partition_find(run, positions[i].topic, positions[i].partition);
+        if (!partition)
+            continue;
+        partition->leaving = true;
+        run->revoked[run->revoked_count++] =
+            (struct kafka_position){.topic = partition->topic, .partition = partition->partition};
+    }
+    run_drop_held(run);
+    partitions_release(run, lost);
+}
+
+static bool revoked_unfinished(struct run *run) {
+    for (struct partition *partition = run->partitions; partition; partition = partition->next)
+        if (partition->leaving && !partition->gone && positions_unfinished(partition->positions))
+            return true;
+    return false;
+}
+
+/* After the answer what still runs there is nobody's: its job ends, and the partition is forgotten. */
+static void forget_leaving(struct run *run) {
+    for (struct partition *partition = run->partitions, *next; partition; partition = next) {
+        next = partition->next;
+        if (!partition->leaving || partition->gone)
+            continue;
+        partition->gone = true;
+        partition_ended(run, partition);
+    }
+}
+
+static void on_revoke_timer(uv_timer_t *timer) {
+    partitions_release(timer->data, true);
+}
+
+void partitions_release(struct run *run, bool at_once) {
+    if (!run->revoked)
+        return;
+    if (!at_once && revoked_unfinished(run)) {
+        if (!uv_is_active((uv_handle_t *)&run->revoke_timer))
+            uv_timer_start(&run->revoke_timer, on_revoke_timer, (uint64_t)run_settings.revoke_hold_ms, 0);
+        return;
+    }
+    uv_timer_stop(&run->revoke_timer);
+    struct arena *arena = arena_create(0);
+    struct kafka_position *commits = arena_alloc(arena, sizeof *commits * (size_t)(run->revoked_count + 1));
+    int count = 0;
+    for (int i = 0; i < run->revoked_count; i++) {
+        struct partition *partition = partition_find(run, run->revoked[i].topic, run->revoked[i].partition);
+        if (partition && partition->dirty)
+            commits[count++] = (struct kafka_position){partition->topic, partition->partition,
+                positions_lowest(partition->positions), positions_encode(partition->positions, arena)};
+    }
+    free(run->revoked);
+    run->revoked = NULL;
+    run->revoked_count = 0;
+    kafka_consumer_release(run->consumer, commits, count);
+    forget_leaving(run);
+    arena_destroy(&arena);
+}
+
+void partitions_commit(struct run *run) {
+    struct arena *arena = arena_create(0);
+    int total = 0, count = 0;
+    for (struct partition *partition = run->partitions; partition; partition = partition->next)
+        total++;
+    struct kafka_position *commits = arena_alloc(arena, sizeof *commits * (size_t)(total + 1));
+    for (struct partition *partition = run->partitions; partition; partition = partition->next)
+        if (partition->dirty && !partition->leaving)
+            commits[count++] = (struct kafka_position){partition->topic, partition->partition,
+                positions_lowest(partition->positions), positions_encode(partition->positions, arena)};
+    if (count && kafka_consumer_commit(run->consumer, commits, count))
+        for (struct partition *partition = run->partitions; partition; partition = partition->next)
+            partition->dirty = partition->dirty && partition->leaving;
+    arena_destroy(&arena);
+}
+
+void partitions_committed(void *context, const char *reason) {
+    struct run *run = context;
+    static uint64_t last_ms;
+    if (!reason)
+        return;
+    if (log_due(&last_ms, 1000))
+        log_warn("commit_failed", log_string("reason", reason));
+    for (struct partition *partition = run->partitions; partition; partition = partition->next)
+        partition->dirty = true;
+}
+
+void partitions_update_lag(struct run *run) {
+    char number[16];
+    for (struct partition *partition = run->partitions; partition; partition = partition->next) {
+        int64_t end = run->consumer ? kafka_consumer_end(run->consumer, partition->topic, partition->partition) : -1;
+        if (end < 0 || partition->gone)
+            continue;
+        int64_t lag = end - positions_lowest(partition->positions);
+        snprintf(number, sizeof number, "%d", partition->partition);
+        metric_set(metric_lag, lag > 0 ? (double)lag : 0, run->worker->service, partition->topic, number);
+    }
+}
