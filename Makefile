@@ -19,6 +19,7 @@ ALL_CFLAGS = -std=gnu17 $(CFLAGS) -Wall -Wextra -Werror -Wshadow -Wstrict-protot
 ALL_LDFLAGS = $(LDFLAGS) -pie -Wl,-z,relro,-z,now,--as-needed \
 	$(if $(SANITIZE),-fsanitize=address$(comma)undefined)
 comma := ,
+JOBS = -j$(shell nproc)
 
 SHARED_SOURCES := $(wildcard shared/*.c)
 RUN_SOURCES := $(wildcard workers/*.c)
@@ -48,18 +49,22 @@ $(BUILD)/schemas/sources.mk: $(GENERATED)
 
 $(BUILD)/%.o: %.c $(GENERATED)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	@echo 'CC $<'
+	@$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 $(BUILD)/schemas/%.o: $(BUILD)/schemas/%.c $(GENERATED)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	@echo 'CC $<'
+	@$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 # A static library: each program links only what it uses.
 $(LIBRARY): $(call objects,$(SHARED_SOURCES) $(RUN_SOURCES)) $(GENERATED_SOURCES:$(BUILD)/%.c=$(BUILD)/%.o)
 	@rm -f $@
-	ar rcs $@ $^
+	@echo 'AR $@'
+	@ar rcs $@ $^
 
 define program
 $(BUILD)/moru-$(1): $$(call objects,$$(wildcard $$($(1)_DIR)/*.c)) $$(LIBRARY)
-	$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $$(shell pkg-config --libs $$(LIBRARIES)) -lm
+	@echo 'LINK $$@'
+	@$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $$(shell pkg-config --libs $$(LIBRARIES)) -lm
 endef
 $(foreach name,$(PROGRAMS),$(eval $(call program,$(name))))
 
@@ -69,14 +74,44 @@ test_rules_SOURCES := workers/evaluator/rules.c $(wildcard workers/evaluator/sca
 .SECONDEXPANSION:
 $(BUILD)/tests/%: tests/unit/%.c $$(call objects,$$($$*_SOURCES)) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter-out %.h,$^) \
+	@echo 'LINK $@'
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter-out %.h,$^) \
 		$(shell pkg-config --libs $(LIBRARIES) cmocka) -lm
 
-unit: $(UNIT) ## the unit tests
-	@set -e; for t in $(UNIT); do echo "$$t"; $$t; done
+unit: $(UNIT) venv ## the unit tests
+	@set -e; for t in $(UNIT); do echo "== $$t"; $$t; done
+	$(VENV)/bin/python tests/unit/check_examples.py $(BUILD)/tests/test_messages
+	$(PYTHON) tests/unit/check_mock_python.py $(BUILD)/tests/test_model_mock
+
+# The same tests under AddressSanitizer and UndefinedBehaviorSanitizer, in a build of their own.
+sanitize: ## the unit tests under sanitizers
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-sanitize SANITIZE=1 CFLAGS='-O1 -g' unit
+
+.PHONY: test sanitize lint
+# Steps in makes of their own: the first one was read before the packages were there.
+test: deps ## build, then the unit tests, the same under sanitizers, and the flow tests
+	@$(MAKE) --no-print-directory programs
+	@$(MAKE) --no-print-directory $(JOBS) unit
+	@$(MAKE) --no-print-directory $(JOBS) sanitize
+	@$(MAKE) --no-print-directory flow
+	@echo 'moru: all tests passed'
+
+lint: ## clang-format, clang-tidy, the include rules, and that docs/settings.md is fresh
+	@tests/lint.sh $(BUILD)
+
+docs/settings.md: build
+	@mkdir -p $(@D)
+	@{ echo '# Settings and metrics'; echo; echo 'Made by `make docs` from the tables in the code.'; echo; \
+	for program in $(filter-out setup,$(PROGRAMS)) setup; do $(BUILD)/moru-$$program --describe; done; } > $@
+docs: docs/settings.md ## write docs/settings.md from the programs' tables
+.PHONY: docs docs/settings.md
+
+include deploy/local/local.mk
+include deploy/local/llm.mk
+include tests/bench/bench.mk
 
 clean: ## remove what was built (not .moru/)
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) $(BUILD)-sanitize
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

@@ -139,6 +139,8 @@ int main(int argc, char **argv) {
     settings_load(&(struct program){.name = "moru-gateway", .service = "gateway",
                       .purpose = "Takes generation requests over HTTP, publishes them to Kafka and answers with results.",
                       .tables = setting_tables}, argc, argv);
+    /* A peer that has gone shows as EPIPE where it matters. */
+    signal(SIGPIPE, SIG_IGN);
     if (uv_loop_init(&gateway.loop) != 0)
         return 1;
     start_signals(&gateway);

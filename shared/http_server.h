@@ -55,8 +55,8 @@ const char *http_query(struct http_request *request, const char *name);
 /* Case-insensitive; NULL when there is none. */
 const char *http_header(struct http_request *request, const char *name);
 
-/* Calls left once if the client goes away before the answer; the request may then no longer be touched after left
- * returns. NULL takes it back. */
+/* Calls left once if the client goes away before the answer; the request may not be touched from then on. NULL takes it
+ * back. */
 void http_on_leave(struct http_request *request, void (*left)(void *context), void *context);
 
 /* A header of the answer to come; copied. */
@@ -72,6 +72,12 @@ void http_problem(struct http_request *request, int status, const char *detail, 
 
 /* Called just before each answer is sent, for metrics: route is the path pattern, or "" for an unknown path. */
 void http_server_on_answer(struct http_server *server,
-    void (*answered)(void *context, const char *method, const char *route, int status, double seconds));
+    void (*answered)(void *context, const char *method, const char *route, int status, double seconds), void *context);
+
+/* Sets LISTEN_PORT's default, before settings_load; port is borrowed for the life of the process. */
+void http_server_default_port(const char *port);
+
+/* Raises the soft limit of open files to the hard one; returns what it is then. */
+int64_t http_raise_open_files(void);
 
 #endif

@@ -1,5 +1,6 @@
 /* The run-loop: one event loop on which Kafka, Postgres, HTTP, timers and signals meet; reads lanes as far as there is
  * room for jobs, and ends in the mirror of its start. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,6 +356,8 @@ int worker_main(const struct worker *worker, int argc, char **argv) {
     struct arena *arena = arena_create(0);
     run.worker = worker;
     load_settings(worker, arena, argc, argv);
+    /* A peer that has gone shows as EPIPE where it matters. */
+    signal(SIGPIPE, SIG_IGN);
     if (uv_loop_init(&run.loop) != 0)
         return 1;
     start_timers(&run);

@@ -157,7 +157,7 @@ static const struct topic *const inputs[] = {&TOPIC_GENERATIONS, NULL};
 static const struct topic *const outputs[] = {&TOPIC_EVALUATIONS, NULL};
 static const struct http_route routes[] = {{"POST", "/api/v1/evaluate", evaluator_evaluate}, {0}};
 
-const struct worker evaluator = {
+const struct worker evaluator_worker = {
     .service = "evaluator",
     .purpose = "Judges generated outputs by rules and by a model.",
     .port = "8002",

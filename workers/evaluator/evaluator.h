@@ -35,7 +35,7 @@ struct work {
     struct http_request *http; /* a direct call: whom to answer, NULL once the client has left */
 };
 
-extern const struct worker evaluator;
+extern const struct worker evaluator_worker;
 
 /* Judges the output, then emits the evaluation or ends the direct call. */
 void evaluate(struct work *work);

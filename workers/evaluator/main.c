@@ -2,5 +2,5 @@
 #include "workers/evaluator/evaluator.h"
 
 int main(int argc, char **argv) {
-    return worker_main(&evaluator, argc, argv);
+    return worker_main(&evaluator_worker, argc, argv);
 }

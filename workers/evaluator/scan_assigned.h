@@ -4,7 +4,8 @@
 
 #include "workers/evaluator/scan_text.h"
 
-/* True when name is the name of a secret (password, api_key, …) and what follows it in whole gives it a literal. */
+/* True when name is the name of a secret (password, api_key, …) and what follows it in whole gives it a
+ * literal. */
 bool assigned_literal(struct text whole, struct text name);
 
 /* True when user:password@host follows "://" at at. */

@@ -123,11 +123,14 @@ static bool judge_shapes(const struct line *line, struct line_verdict *verdict) 
     return false;
 }
 
-static bool has_word(const struct line *line) {
+/* A sentence begins with a word, a number, a quote or a bullet, and does not end as statements do. */
+static bool is_prose(const struct line *line) {
+    const struct token *first = &line->tokens[0], *last = &line->tokens[line->count - 1];
+    int words = 0;
     for (int i = 0; i < line->count; i++)
-        if (line->tokens[i].type != TOKEN_SIGN)
-            return true;
-    return false;
+        words += line->tokens[i].type != TOKEN_SIGN;
+    bool begins = first->type != TOKEN_SIGN || text_one_of(first->text, "- * ** > # | + _ @ $ & ...");
+    return words > 0 && begins && !text_one_of(last->text, "} ]");
 }
 
 struct line_verdict line_judge(struct text text) {
@@ -156,7 +159,7 @@ struct line_verdict line_judge(struct text text) {
     if (verdict.shape != LINE_BLANK || judge_shapes(&line, &verdict))
         return verdict;
     if (has_block(&line))
-        return (struct line_verdict){LINE_STRONG, LANGUAGE_C};
-    verdict.shape = has_word(&line) ? LINE_PROSE : LINE_NEUTRAL;
+        return (struct line_verdict){LINE_STRONG, LANGUAGE_UNKNOWN};
+    verdict.shape = is_prose(&line) ? LINE_PROSE : LINE_NEUTRAL;
     return verdict;
 }

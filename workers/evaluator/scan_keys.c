@@ -126,8 +126,8 @@ static bool body_suits(struct text body, int needs) {
 }
 
 bool value_is_placeholder(struct text value) {
-    static const char *const ASKING[] = {"your", "placeholder", "changeme", "change_me", "change-me", "change_this",
-        "replace", "redacted", "<", "...", "***", "xxxx", "\u2026", "dummy", "insert"};
+    static const char *const ASKING[] = {"your", "placeholder", "changeme", "change_me", "change-me",
+        "change_this", "replace", "redacted", "<", "...", "***", "xxxx", "\u2026", "dummy", "insert"};
     size_t fillers = 0;
     for (const char *at = value.at; at < value.end; at++)
         fillers += strchr("xX*.-_#?", *at) != NULL;
@@ -145,9 +145,10 @@ static bool format_fits(const struct format *format, struct text rest) {
     rest.at += strlen(format->prefix);
     struct text body = take_run(rest, format->alphabet, KEY_BYTES_MAX);
     size_t length = text_length(body);
-    bool ends = format->max == 0 || (length == format->max && (body.end == rest.end || !byte_in_word(*body.end)));
+    bool ends =
+        format->max == 0 || (length == format->max && (body.end == rest.end || !byte_in_word(*body.end)));
     return length >= format->min && ends && body_suits(body, format->needs) &&
-        (format->min == 0 || !value_is_placeholder(body));
+           (format->min == 0 || !value_is_placeholder(body));
 }
 
 /* header.payload.signature of RFC 7519, whose first two parts begin as JSON objects do in base64. */

@@ -10,7 +10,8 @@ bool key_begins(struct text whole, const char *at);
 /* True when rest, at a '-', begins with the header of a private key that has a body. */
 bool private_key_begins(struct text rest);
 
-/* True when value is nothing but signs that stand for a secret ("xxxx", "****") or asks for it ("your-key"). */
+/* True when value is nothing but signs that stand for a secret ("xxxx", "****") or asks for it ("your-key").
+ */
 bool value_is_placeholder(struct text value);
 
 #endif

@@ -18,18 +18,18 @@ static const struct issuer {
     long low, high;
     const char *lengths;
 } ISSUERS[] = {
-    {1, 4, 4, "13 16 19"},            /* Visa */
-    {2, 51, 55, "16"},                /* Mastercard */
-    {4, 2221, 2720, "16"},            /* Mastercard */
-    {2, 34, 34, "15"},                /* American Express */
-    {2, 37, 37, "15"},                /* American Express */
-    {4, 6011, 6011, "16 17 18 19"},   /* Discover */
-    {3, 644, 659, "16 17 18 19"},     /* Discover */
-    {3, 300, 305, "14 15 16 17 18 19"}, /* Diners Club */
-    {2, 36, 36, "14 15 16 17 18 19"}, /* Diners Club */
-    {2, 38, 39, "14 15 16 17 18 19"}, /* Diners Club */
-    {4, 3528, 3589, "16 17 18 19"},   /* JCB */
-    {2, 62, 62, "16 17 18 19"},       /* UnionPay */
+    {1, 4, 4, "13 16 19"},                   /* Visa */
+    {2, 51, 55, "16"},                       /* Mastercard */
+    {4, 2221, 2720, "16"},                   /* Mastercard */
+    {2, 34, 34, "15"},                       /* American Express */
+    {2, 37, 37, "15"},                       /* American Express */
+    {4, 6011, 6011, "16 17 18 19"},          /* Discover */
+    {3, 644, 659, "16 17 18 19"},            /* Discover */
+    {3, 300, 305, "14 15 16 17 18 19"},      /* Diners Club */
+    {2, 36, 36, "14 15 16 17 18 19"},        /* Diners Club */
+    {2, 38, 39, "14 15 16 17 18 19"},        /* Diners Club */
+    {4, 3528, 3589, "16 17 18 19"},          /* JCB */
+    {2, 62, 62, "16 17 18 19"},              /* UnionPay */
     {4, 5018, 5038, "13 14 15 16 17 18 19"}, /* Maestro */
     {4, 6759, 6763, "13 14 15 16 17 18 19"}, /* Maestro */
 };
@@ -40,7 +40,8 @@ static bool issuer_known(const char *digits, int count) {
         long prefix = 0;
         for (int j = 0; j < ISSUERS[i].digits; j++)
             prefix = prefix * 10 + (digits[j] - '0');
-        if (prefix >= ISSUERS[i].low && prefix <= ISSUERS[i].high && strstr(ISSUERS[i].lengths, length) != NULL)
+        if (prefix >= ISSUERS[i].low && prefix <= ISSUERS[i].high &&
+            strstr(ISSUERS[i].lengths, length) != NULL)
             return true;
     }
     return false;
@@ -103,7 +104,7 @@ static bool is_social_security(const struct group *groups, int count) {
         return false;
     const char *area = groups[0].digits;
     return memcmp(area, "000", 3) != 0 && memcmp(area, "666", 3) != 0 && *area != '9' &&
-        memcmp(groups[1].digits, "00", 2) != 0 && memcmp(groups[2].digits, "0000", 4) != 0;
+           memcmp(groups[1].digits, "00", 2) != 0 && memcmp(groups[2].digits, "0000", 4) != 0;
 }
 
 static struct group take_group(const char **at, const char *end) {
@@ -125,7 +126,7 @@ static bool ends_clean(const char *at, const char *end) {
 }
 
 static void drop_first(struct group *groups, int *count) {
-    memmove(groups, groups + 1, (size_t)--*count * sizeof *groups);
+    memmove(groups, groups + 1, (size_t)-- * count * sizeof *groups);
 }
 
 bool number_is_sensitive(const char *begin, const char **at, const char *end) {
@@ -142,9 +143,11 @@ bool number_is_sensitive(const char *begin, const char **at, const char *end) {
                 groups[count].length = CARD_DIGITS_MAX + 1;
             count++;
         }
-        sensitive = sensitive || groups_hold_card(groups, count, before_four) || (!joined && is_social_security(groups, count));
+        sensitive = sensitive || groups_hold_card(groups, count, before_four) ||
+                    (!joined && is_social_security(groups, count));
         joined = groups[0].joint == '-';
-        before_four = groups[0].length == 4 && groups[0].joint != '\0' && count > 1 && groups[0].joint == groups[1].joint;
+        before_four = groups[0].length == 4 && groups[0].joint != '\0' && count > 1 &&
+                      groups[0].joint == groups[1].joint;
         drop_first(groups, &count);
     }
     return sensitive;

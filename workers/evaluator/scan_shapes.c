@@ -57,7 +57,7 @@ const struct shape SHAPES[] = {
     {WEAK, LANGUAGE_PYTHON, "@ _D $"},
     {STRONG, LANGUAGE_PYTHON, "@ _D _( *"},
     {STRONG, LANGUAGE_PYTHON, "D : int|str|float|bool|list|dict|tuple|set|List|Dict|Optional|Any * = E $"},
-    {STRONG, LANGUAGE_PYTHON, "print|len|range|sum|sorted|map|filter _( E ) $"},
+    {STRONG, LANGUAGE_UNKNOWN, "print|len|range|sum|sorted|map|filter _( E ) $"},
     {STRONG, LANGUAGE_PYTHON, "( lambda *"},
     {EITHER, LANGUAGE_PYTHON, "[ E for E in E ] $"},
 
@@ -131,6 +131,7 @@ const struct shape SHAPES[] = {
     {STRONG, LANGUAGE_C, "if|while|for|switch|foreach|catch ( * ) { *"},
     {STRONG, LANGUAGE_C, "} else|catch|while|finally *"},
     {STRONG, LANGUAGE_C, "std :: *"},
+    {STRONG, LANGUAGE_C, "W * ) {"},
     {WEAK, LANGUAGE_C, "case E : $"},
     {WEAK, LANGUAGE_C, "default : $"},
     {IF_BUSY, LANGUAGE_C, "E ;"},

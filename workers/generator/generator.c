@@ -60,7 +60,7 @@ static void emit_generation(struct work *work) {
 }
 
 static void fail(struct work *work, int failure, const char *reason, int64_t retry_after_ms) {
-    if (work->failure >= failure)
+    if ((int)work->failure >= failure)
         return;
     work->failure = failure;
     work->reason = arena_string(work->job->arena, reason);
@@ -224,7 +224,7 @@ static const struct topic *const inputs[] = {&TOPIC_REQUESTS, NULL};
 static const struct topic *const outputs[] = {&TOPIC_GENERATIONS, NULL};
 static const struct http_route routes[] = {{"POST", "/api/v1/task", generator_task}, {0}};
 
-const struct worker generator = {
+const struct worker generator_worker = {
     .service = "generator",
     .purpose = "Refines requests and has the model answer them under the prompt that is active in Postgres.",
     .port = "8001",

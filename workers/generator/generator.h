@@ -34,7 +34,7 @@ struct work {
     struct http_request *http; /* a direct call: whom to answer, NULL once the client has left */
 };
 
-extern const struct worker generator;
+extern const struct worker generator_worker;
 
 /* Goes on with the work until the output is there, then emits it and ends the job. */
 void generate(struct work *work);

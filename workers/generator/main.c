@@ -2,5 +2,5 @@
 #include "workers/generator/generator.h"
 
 int main(int argc, char **argv) {
-    return worker_main(&generator, argc, argv);
+    return worker_main(&generator_worker, argc, argv);
 }

@@ -2,5 +2,5 @@
 #include "workers/recorder/recorder.h"
 
 int main(int argc, char **argv) {
-    return worker_main(&recorder, argc, argv);
+    return worker_main(&recorder_worker, argc, argv);
 }

@@ -51,7 +51,7 @@ static void close_recorder(void *context) {
 static const struct topic *const inputs[] = {&TOPIC_EVALUATIONS, &TOPIC_DEAD_LETTERS, NULL};
 static const struct topic *const outputs[] = {&TOPIC_REPLIES, NULL};
 
-const struct worker recorder = {
+const struct worker recorder_worker = {
     .service = "recorder",
     .purpose = "Writes results into Postgres exactly once, then tells whoever waits.",
     .port = "8003",

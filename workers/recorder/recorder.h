@@ -53,7 +53,7 @@ struct recorder {
     uv_timer_t pause;
 };
 
-extern const struct worker recorder;
+extern const struct worker recorder_worker;
 
 /* items.c: a message of evaluations or dead-letters as rows. Never fails: what is no message becomes a dead letter. */
 struct item *item_read(struct job *job);

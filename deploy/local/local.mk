@@ -1,0 +1,51 @@
+# The local stack: what this machine needs, moru's start and end on it, and the tests against it. Included by the Makefile.
+
+LOCAL := deploy/local
+CACHE := .moru/cache
+VENV := .moru/venv
+STACK := $(PYTHON) $(LOCAL)/stack.py
+STACK_OPTIONS := --state '$(STATE)' --build '$(BUILD)' --cache '$(CACHE)'
+
+# The targets that work before anything is built, so that a bare machine gets its compiler from them.
+LOCAL_TARGETS := deps kafka venv run up down env status flow
+
+.PHONY: $(LOCAL_TARGETS) programs
+
+deps: ## install the Debian packages that are missing
+	@$(LOCAL)/install.sh
+
+kafka: deps ## fetch Kafka's jars
+	@$(STACK) fetch --cache '$(CACHE)'
+
+# A make of its own, since the first one was read before the packages were there.
+programs: deps
+	@$(MAKE) --no-print-directory $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(shell nproc)) build
+
+venv: $(VENV)/.complete ## install the Python packages of the tests into .moru/venv
+
+$(VENV)/.complete: tests/requirements.txt | deps
+	@mkdir -p $(@D)
+	@echo 'moru: installing Python packages into $(VENV): $(shell sed '/^#/d; /^$$/d' tests/requirements.txt)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+run: kafka programs ## start moru here and stay; Ctrl-C takes all of it down
+	@exec $(STACK) run $(STACK_OPTIONS)
+
+up: kafka programs ## start moru in the background; returns when it is ready
+	@exec $(STACK) up $(STACK_OPTIONS)
+
+down: ## stop what run or up have started in STATE (default .moru)
+	@exec $(STACK) down $(STACK_OPTIONS)
+
+env: ## print the addresses of what runs, as shell assignments
+	@exec $(STACK) env $(STACK_OPTIONS)
+
+status: ## list the processes of the stack
+	@exec $(STACK) status $(STACK_OPTIONS)
+
+# FLOW chooses tests: make flow FLOW='tests/flow/test_stack.py -k postgres'.
+FLOW ?= tests/flow
+flow: kafka programs venv ## the flow tests, on a stack of their own
+	@BUILD='$(BUILD)' CACHE='$(CACHE)' $(VENV)/bin/python -m pytest $(FLOW)

@@ -1,0 +1,120 @@
+/* JSON as text: trees and single values written, text from outside made fit to be written. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/arena.h"
+#include "shared/buffer.h"
+#include "shared/json.h"
+#include "shared/utf8.h"
+
+static const char REPLACEMENT[] = "\xEF\xBF\xBD"; /* U+FFFD */
+
+static void write_tree(struct buffer *buffer, const cJSON *item) {
+    if (cJSON_IsString(item))
+        json_write_string(buffer, item->valuestring);
+    else if (cJSON_IsNumber(item) && item->valuestring)
+        buffer_string(buffer, item->valuestring);
+    else if (cJSON_IsNumber(item))
+        json_write_double(buffer, item->valuedouble);
+    else if (!cJSON_IsObject(item) && !cJSON_IsArray(item))
+        buffer_string(buffer, cJSON_IsTrue(item) ? "true" : cJSON_IsFalse(item) ? "false" : "null");
+    else {
+        buffer_byte(buffer, cJSON_IsObject(item) ? '{' : '[');
+        for (const cJSON *child = item->child; child; child = child->next) {
+            if (child != item->child)
+                buffer_byte(buffer, ',');
+            if (cJSON_IsObject(item)) {
+                json_write_string(buffer, child->string);
+                buffer_byte(buffer, ':');
+            }
+            write_tree(buffer, child);
+        }
+        buffer_byte(buffer, cJSON_IsObject(item) ? '}' : ']');
+    }
+}
+
+char *json_print(struct arena *arena, const cJSON *item) {
+    struct buffer text = buffer_in(arena);
+    write_tree(&text, item);
+    return text.data;
+}
+
+static void write_character(struct buffer *buffer, unsigned char c) {
+    static const char NAMES[] = "\"\\bfnrt", VALUES[] = "\"\\\b\f\n\r\t";
+    const char *value = strchr(VALUES, c);
+    if (c >= 0x80)
+        buffer_string(buffer, REPLACEMENT);
+    else if (value)
+        buffer_format(buffer, "\\%c", NAMES[value - VALUES]);
+    else
+        buffer_format(buffer, "\\u%04x", c);
+}
+
+void json_write_string(struct buffer *buffer, const char *string) {
+    if (!string) {
+        buffer_string(buffer, "null");
+        return;
+    }
+    const unsigned char *at = (const unsigned char *)string, *end = at + strlen(string);
+    buffer_byte(buffer, '"');
+    while (at < end) {
+        const unsigned char *from = at;
+        size_t length = 0;
+        while (at < end && *at >= 0x20 && *at != '"' && *at != '\\' &&
+               (length = utf8_sequence(at, (size_t)(end - at))) > 0)
+            at += length;
+        buffer_append(buffer, from, (size_t)(at - from));
+        if (at < end)
+            write_character(buffer, *at++);
+    }
+    buffer_byte(buffer, '"');
+}
+
+void json_write_integer(struct buffer *buffer, int64_t value) {
+    buffer_format(buffer, "%lld", (long long)value);
+}
+
+void json_write_double(struct buffer *buffer, double value) {
+    if (!isfinite(value)) {
+        buffer_string(buffer, "null");
+        return;
+    }
+    char text[40];
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    buffer_string(buffer, text);
+}
+
+char *json_clean_text(struct arena *arena, const char *bytes, size_t length, size_t *replaced) {
+    struct buffer text = buffer_in(arena);
+    const unsigned char *at = (const unsigned char *)(bytes ? bytes : ""), *end = at + length;
+    size_t count = 0;
+    while (at < end) {
+        const unsigned char *from = at;
+        size_t sequence = 0;
+        while (at < end && *at && (sequence = utf8_sequence(at, (size_t)(end - at))) > 0)
+            at += sequence;
+        buffer_append(&text, from, (size_t)(at - from));
+        if (at < end) {
+            buffer_string(&text, REPLACEMENT);
+            at++;
+            count++;
+        }
+    }
+    if (replaced)
+        *replaced = count;
+    (void)buffer_text(&text);
+    return text.data;
+}
+
+size_t json_code_points(const char *string) {
+    size_t count = 0;
+    for (; *string; string++)
+        count += ((unsigned char)*string & 0xC0) != 0x80;
+    return count;
+}

@@ -1,0 +1,60 @@
+/* W3C trace context, level 1: reads traceparent and writes that of the next hop. */
+#include "shared/trace.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum { VERSION_00_BYTES = 55, TRACE_AT = 3, SPAN_AT = 36, FLAGS_AT = 53 };
+
+/* Random bytes are fetched a block at a time: ids are made for every message. */
+static uint64_t random_number(void) {
+    static uint64_t block[64];
+    static size_t left;
+    if (!left) {
+        size_t filled = 0;
+        while (filled < sizeof block) {
+            ssize_t bytes = getrandom((char *)block + filled, sizeof block - filled, 0);
+            if (bytes > 0)
+                filled += (size_t)bytes;
+        }
+        left = sizeof block / sizeof *block;
+    }
+    uint64_t number = block[--left];
+    return number ? number : 1; /* all zeros is no valid id */
+}
+
+static bool is_hex(const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (!(text[i] >= '0' && text[i] <= '9') && !(text[i] >= 'a' && text[i] <= 'f'))
+            return false;
+    return true;
+}
+
+static bool valid(const char *text) {
+    size_t length = strnlen(text, 512);
+    if (length < VERSION_00_BYTES || !is_hex(text, 2) || strncmp(text, "ff", 2) == 0)
+        return false;
+    /* A later version may go on after the flags; version 00 may not. */
+    if (length > VERSION_00_BYTES && (strncmp(text, "00", 2) == 0 || text[VERSION_00_BYTES] != '-'))
+        return false;
+    return text[2] == '-' && text[SPAN_AT - 1] == '-' && text[FLAGS_AT - 1] == '-' && is_hex(text + TRACE_AT, 32) &&
+           is_hex(text + SPAN_AT, 16) && is_hex(text + FLAGS_AT, 2) && strspn(text + TRACE_AT, "0") < 32 &&
+           strspn(text + SPAN_AT, "0") < 16;
+}
+
+void trace_continue(struct trace *trace, const char *traceparent) {
+    char flags[3] = "01";
+    if (traceparent && valid(traceparent)) {
+        memcpy(trace->id, traceparent + TRACE_AT, TRACE_ID_BYTES - 1);
+        memcpy(flags, traceparent + FLAGS_AT, 2);
+    } else {
+        snprintf(trace->id, sizeof trace->id, "%016llx%016llx", (unsigned long long)random_number(),
+            (unsigned long long)random_number());
+    }
+    trace->id[TRACE_ID_BYTES - 1] = '\0';
+    snprintf(trace->parent, sizeof trace->parent, "00-%s-%016llx-%s", trace->id, (unsigned long long)random_number(),
+        flags);
+}
