@@ -1,6 +1,6 @@
-/* JSON from outside is checked while it becomes a cJSON tree, and JSON of ours is written by these few functions.
- * cJSON's own parser (1.7.15) cuts strings at \u0000, takes invalid UTF-8, duplicate keys and any depth, and rounds
- * integers past 2^53; this one refuses the first four and keeps the digits. */
+/* JSON from outside is checked while it becomes a cJSON tree, and JSON of ours is written by these few
+ * functions. cJSON's own parser (1.7.15) cuts strings at \u0000, takes invalid UTF-8, duplicate keys and any
+ * depth, and rounds integers past 2^53; this one refuses the first four and keeps the digits. */
 #ifndef SHARED_JSON_H
 #define SHARED_JSON_H
 
@@ -17,8 +17,9 @@ enum { JSON_DEPTH_MAX = 32, JSON_VALUES_MAX = 100000 };
 
 /* Everything that is wrong with a document, as people read it. */
 struct json_error {
-    const char *pointer; /* JSON pointer (RFC 6901) of the place, "" for the whole document; cut when very long */
-    const char *detail;  /* one sentence without full stop, names no content */
+    const char
+        *pointer; /* JSON pointer (RFC 6901) of the place, "" for the whole document; cut when very long */
+    const char *detail; /* one sentence without full stop, names no content */
 };
 
 enum { JSON_ERRORS_MAX = 16 };
@@ -39,13 +40,13 @@ struct json_place {
 const char *json_pointer(struct arena *arena, const struct json_place *place);
 
 /* Adds one error; pointer and detail are copied into arena. */
-void json_error_add(struct json_errors *errors, struct arena *arena, const char *pointer, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void json_error_add(struct json_errors *errors, struct arena *arena, const char *pointer, const char *format,
+    ...) __attribute__((format(printf, 4, 5)));
 
-/* Checks bytes from outside (RFC 8259 syntax, UTF-8, no \u0000, lone surrogates or raw NUL, no duplicate keys, at most
- * JSON_DEPTH_MAX deep and JSON_VALUES_MAX values, nothing after the value) and parses them into arena, which owns the
- * tree: do not call cJSON_Delete on it. NULL with one error in errors when they do not pass. bytes need no NUL. A
- * number's own text stays in valuestring. */
+/* Checks bytes from outside (RFC 8259 syntax, UTF-8, no \u0000, lone surrogates or raw NUL, no duplicate
+ * keys, at most JSON_DEPTH_MAX deep and JSON_VALUES_MAX values, nothing after the value) and parses them into
+ * arena, which owns the tree: do not call cJSON_Delete on it. NULL with one error in errors when they do not
+ * pass. bytes need no NUL. A number's own text stays in valuestring. */
 cJSON *json_parse(struct arena *arena, const char *bytes, size_t length, struct json_errors *errors);
 
 /* The tree as compact JSON text, in arena; numbers that json_parse read keep their digits. */
@@ -57,8 +58,8 @@ void json_write_integer(struct buffer *buffer, int64_t value);
 /* The shortest decimal that reads back as the same double; NaN and infinities give null. */
 void json_write_double(struct buffer *buffer, double value);
 
-/* length bytes as valid UTF-8 without NUL: each NUL and each invalid byte becomes U+FFFD, and *replaced counts them
- * (replaced may be NULL). Returns a NUL-terminated copy in arena. */
+/* length bytes as valid UTF-8 without NUL: each NUL and each invalid byte becomes U+FFFD, and *replaced
+ * counts them (replaced may be NULL). Returns a NUL-terminated copy in arena. */
 char *json_clean_text(struct arena *arena, const char *bytes, size_t length, size_t *replaced);
 
 /* Code points of valid UTF-8. */

@@ -11,37 +11,38 @@ struct buffer;
 
 /* What a word can be in an instruction; a word may be several. The words stand in model_mock_lexicon.c. */
 enum mock_class {
-    WORD_MAKE = 1 << 0,       /* write, create, ... */
-    WORD_SAY = 1 << 1,        /* say, answer, print, ... */
-    WORD_ANSWER = 1 << 2,     /* answer, reply, respond: what follows is how, not what */
-    WORD_EXPLAIN = 1 << 3,    /* explain, describe, ... */
-    WORD_TRANSLATE = 1 << 4,
-    WORD_SUMMARISE = 1 << 5,
-    WORD_CODE = 1 << 6,       /* code, function, programmer, Python, ... */
-    WORD_VERSE = 1 << 7,      /* poem, haiku, ...; voices such as pirate */
-    WORD_PROSE = 1 << 8,      /* explanation, essay, English, ... */
-    WORD_JSON = 1 << 9,
-    WORD_HELP = 1 << 10,      /* helpful, assistant, solve, ... */
-    WORD_REQUEST = 1 << 11,   /* request, input, question, ... */
-    WORD_REFINE = 1 << 12,    /* rewrite, clarify, ... */
-    WORD_REFINED = 1 << 13,   /* clear, precise, rewritten, ... */
-    WORD_JUDGE = 1 << 14,     /* judge, rate, evaluator, ... */
-    WORD_CRITERION = 1 << 15, /* relevance, quality, safety */
-    WORD_NOT = 1 << 16,       /* not, never, avoid: what follows is forbidden */
-    WORD_NO = 1 << 17,        /* no, without: only the next noun is forbidden */
-    WORD_ONLY = 1 << 18,      /* only, just, always, ... */
-    WORD_TOTAL = 1 << 19,     /* everything, whatever, any, ... */
-    WORD_IF = 1 << 20,
-    WORD_LINK = 1 << 21,      /* prepositions and conjunctions, which end a noun phrase */
-    WORD_TOPIC = 1 << 22,     /* about, for: what follows is no product */
-    WORD_FILLER = 1 << 23,    /* articles, pronouns, polite words: no content */
-    WORD_LITERAL = 1 << 24,   /* word, phrase, string: a fixed text follows */
-    WORD_FENCE = 1 << 25,     /* fence, markdown, ... */
-    WORD_USER = 1 << 26,
-    WORD_REFUSE = 1 << 27,
-    WORD_ECHO = 1 << 28,
-    WORD_IGNORE = 1 << 29,
-    WORD_BEFORE = 1 << 30,    /* above, previous: what an "ignore" drops */
+    WORD_MAKE = 1u << 0,       /* write, create, ... */
+    WORD_SAY = 1u << 1,        /* say, answer, print, ... */
+    WORD_ANSWER = 1u << 2,     /* answer, reply, respond: what follows is how, not what */
+    WORD_EXPLAIN = 1u << 3,    /* explain, describe, ... */
+    WORD_TRANSLATE = 1u << 4,
+    WORD_SUMMARISE = 1u << 5,
+    WORD_CODE = 1u << 6,       /* code, function, programmer, Python, ... */
+    WORD_VERSE = 1u << 7,      /* poem, haiku, ...; voices such as pirate */
+    WORD_PROSE = 1u << 8,      /* explanation, essay, English, ... */
+    WORD_JSON = 1u << 9,
+    WORD_HELP = 1u << 10,      /* helpful, assistant, solve, ... */
+    WORD_REQUEST = 1u << 11,   /* request, input, question, ... */
+    WORD_REFINE = 1u << 12,    /* rewrite, clarify, ... */
+    WORD_REFINED = 1u << 13,   /* rewritten, improved, ... */
+    WORD_JUDGE = 1u << 14,     /* judge, rate, evaluator, ... */
+    WORD_CRITERION = 1u << 15, /* relevance, quality, safety */
+    WORD_NOT = 1u << 16,       /* not, never, avoid: what follows is forbidden */
+    WORD_NO = 1u << 17,        /* no, without: only the next noun is forbidden */
+    WORD_ONLY = 1u << 18,      /* only, just, always, ... */
+    WORD_TOTAL = 1u << 19,     /* everything, whatever, any, ... */
+    WORD_IF = 1u << 20,
+    WORD_LINK = 1u << 21,      /* prepositions and conjunctions, which end a noun phrase */
+    WORD_TOPIC = 1u << 22,     /* about, for: what follows is no product */
+    WORD_FILLER = 1u << 23,    /* articles, pronouns, polite words: no content */
+    WORD_LITERAL = 1u << 24,   /* word, phrase, string: a fixed text follows */
+    WORD_FENCE = 1u << 25,     /* fence, markdown, ... */
+    WORD_USER = 1u << 26,
+    WORD_REFUSE = 1u << 27,
+    WORD_ECHO = 1u << 28,
+    WORD_IGNORE = 1u << 29,
+    WORD_BEFORE = 1u << 30,    /* above, previous: what an "ignore" drops */
+    WORD_CLEAR = 1u << 31,    /* clear, precise, ... */
 };
 
 enum mock_break { BREAK_NONE, BREAK_COMMA, BREAK_SENTENCE };
@@ -104,6 +105,7 @@ enum mock_product {
     PRODUCT_ECHO,
     PRODUCT_REFINED,   /* the request, said better */
     PRODUCT_JUDGEMENT, /* scores as JSON */
+    PRODUCTS,
 };
 
 /* What a system prompt asks for. */

@@ -41,7 +41,7 @@ static const struct entry LEXICON[] = {
     {WORD_PROSE,
         "prose explanation explanations description descriptions text texts words essay essays story stories paragraph "
         "paragraphs english advice tutor teacher narrative sentence sentences letter letters email emails article articles "
-        "documentation docs tutorial tutorials commentary comments review reviews joke jokes list bullet bullets "
+        "documentation docs tutorial tutorials commentary review reviews joke jokes "
         "novel blog copywriter writer author translator's fable tale tales recipe recipes speech slogan slogans "
         "rationale reasoning justification pleasantries introduction preamble chatter critique"},
     {WORD_JSON, "json yaml xml"},
@@ -56,16 +56,15 @@ static const struct entry LEXICON[] = {
                   "rephraser reword rewords rewording restate restates restating paraphrase paraphrases "
                   "paraphrasing polish polishes polishing reformulate reformulates reformulating sharpen sharpens "
                   "disambiguate disambiguates enhance enhances enhancing expand expands enrich tidy"},
-    {WORD_REFINED, "clear clearer clearly precise precisely specific specifically unambiguous unambiguously detailed "
-                   "rewritten refined improved clarified rephrased reworded restated reformulated polished better "
-                   "complete"},
+    {WORD_REFINED, "rewritten refined improved clarified rephrased reworded restated reformulated polished paraphrased"},
+    {WORD_CLEAR, "clear clearer clearest precise specific unambiguous detailed better complete actionable"},
     {WORD_JUDGE, "judge judges judging evaluate evaluates evaluating evaluator score scores scoring rate rates rating "
                  "ratings rater grade grades grading grader assess assesses assessing assessor mark marks appraise"},
     {WORD_CRITERION, "relevance relevant quality safety safe harmless correctness"},
     {WORD_NOT, "not never don't dont avoid avoids refrain cannot can't won't mustn't shouldn't neither stop forbidden "
                "doesn't isn't aren't"},
     {WORD_NO, "no without nor zero non"},
-    {WORD_ONLY, "only just always exactly simply solely merely strictly purely exclusively must nothing instead"},
+    {WORD_ONLY, "only just always exactly simply solely merely strictly purely exclusively nothing instead"},
     {WORD_TOTAL, "everything anything whatever whatsoever regardless every any all each everyone anyone everybody "
                  "irrespective ever anybody whichever"},
     {WORD_IF, "if when unless whenever where while case"},
@@ -101,9 +100,13 @@ unsigned mock_classes(const char *word, size_t length) {
         for (size_t i = 0; i < sizeof LEXICON / sizeof *LEXICON; i++)
             add_words(&LEXICON[i]);
     char lower[MOCK_STEM_BYTES];
+    size_t count = 0;
     if (length >= sizeof lower)
         return 0;
-    for (size_t i = 0; i < length; i++)
-        lower[i] = (char)(word[i] >= 'A' && word[i] <= 'Z' ? word[i] + 32 : word[i]);
-    return mock_map_find(&lexicon, lower, length);
+    for (size_t i = 0; i < length; i++) {
+        bool apostrophe = length - i >= 3 && memcmp(word + i, "\xE2\x80\x99", 3) == 0;
+        lower[count++] = apostrophe ? '\'' : (char)(word[i] >= 'A' && word[i] <= 'Z' ? word[i] + 32 : word[i]);
+        i += apostrophe ? 2 : 0;
+    }
+    return mock_map_find(&lexicon, lower, count);
 }

@@ -36,6 +36,9 @@ auto.create.topics.enable=false
 # The largest record of 8 MiB, with its headers and its batch's overhead.
 message.max.bytes=9437184
 replica.fetch.max.bytes=9437184
+# How long a broker that was killed must wait before it may come back.
+broker.session.timeout.ms=6000
+broker.heartbeat.interval.ms=1000
 # There is one broker, and few clients.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=8
@@ -67,6 +70,8 @@ def libraries(cache: Path) -> Path:
 
 def fetch(cache: Path) -> Path:
     """Has Maven copy the jars, once for all stacks of a checkout."""
+    # Maven takes a relative path from the pom's folder.
+    cache = cache.resolve()
     folder = libraries(cache)
     if folder.is_dir():
         return folder

@@ -195,7 +195,9 @@ class World:
             server.resume()
         for server in (self.kafka, self.postgres):
             server.wait_ready()
-        if self.database.closed or self.database.broken:
+        try:
+            self.database.execute("SELECT 1")
+        except psycopg.Error:  # it was connected to a Postgres that a test has ended
             self.database = psycopg.connect(self.database_url, autocommit=True)
 
     def ensure_fleet(self):

@@ -74,8 +74,8 @@ def stack():
 
 
 def make_topic(moru, name):
-    created = AdminClient({"bootstrap.servers": moru.brokers}).create_topics([NewTopic(name, 1, 1)])
-    created[name].result()
+    admin = AdminClient({"bootstrap.servers": moru.brokers})
+    admin.create_topics([NewTopic(name, 1, 1)])[name].result()
 
 
 def test_postgres_is_durable_and_its_role_is_no_superuser(moru):
@@ -166,12 +166,21 @@ def test_up_starts_a_stack_that_answers_and_down_ends_all_of_it(stack):
     assert "make up" in environment.stderr
 
 
-def test_the_next_start_finds_data_and_ports_as_they_were(stack):
+def assert_secrets_are_kept(stack, key):
+    for name in ("request-id-key", "stack.json"):
+        assert (stack.folder / name).stat().st_mode & 0o077 == 0
+    logs = "".join(file.read_text(errors="replace") for file in (stack.folder / "log").iterdir())
+    assert key not in logs
+    assert "agent1234" not in logs
+
+
+def test_the_next_start_finds_data_and_ports_as_they_were_and_secrets_kept(stack):
     assert stack.do("up").returncode == 0
     before = stack.addresses()
     with psycopg.connect(before["DATABASE_URL"]) as database:
         database.execute("CREATE TABLE kept AS SELECT 7 AS number")
     key = (stack.folder / "request-id-key").read_text()
+    assert_secrets_are_kept(stack, key)
     stack.do("down")
 
     assert stack.do("up").returncode == 0
@@ -179,15 +188,6 @@ def test_the_next_start_finds_data_and_ports_as_they_were(stack):
     with psycopg.connect(before["DATABASE_URL"]) as database:
         assert database.execute("SELECT number FROM kept").fetchone() == (7,)
     assert (stack.folder / "request-id-key").read_text() == key
-
-
-def test_secrets_in_the_folder_are_for_its_owner_only(stack):
-    assert stack.do("up").returncode == 0
-    for name in ("request-id-key", "stack.json"):
-        assert (stack.folder / name).stat().st_mode & 0o077 == 0
-    logs = b"".join(file.read_bytes() for file in (stack.folder / "log").iterdir())
-    assert (stack.folder / "request-id-key").read_bytes() not in logs
-    assert b"agent1234" not in logs
 
 
 def test_run_starts_again_what_ends_and_takes_all_down_on_sigterm(stack):
@@ -222,6 +222,8 @@ def test_a_process_that_ends_during_the_start_shows_its_last_lines(stack):
 
 
 def test_with_the_users_own_servers_nothing_private_starts(moru, stack):
+    # The two fleets would share their groups and their instance ids.
+    moru.world.stop_fleet()
     one = stack.do("up", KAFKA_BROKERS=moru.brokers)
     assert one.returncode == 1
     assert "DATABASE_URL" in one.stderr
@@ -237,14 +239,13 @@ def test_with_the_users_own_servers_nothing_private_starts(moru, stack):
 
 
 def test_down_leaves_a_process_alone_that_only_has_a_recorded_pid(stack):
-    assert stack.do("up").returncode == 0
-    stack.do("down")
+    stack.folder.mkdir()
     with subprocess.Popen(["sleep", "600"]) as stranger:
-        record = json.loads((stack.folder / "stack.json").read_text())
-        record["processes"]["kafka"] = {"pid": stranger.pid, "began": "another boot/1", "order": 3, "signal": 15,
-                                        "last_signal": 9, "grace_s": 1, "url": None}
-        (stack.folder / "stack.json").write_text(json.dumps(record))
+        entry = {"pid": stranger.pid, "began": "another boot/1", "order": 3, "signal": signal.SIGTERM,
+                 "last_signal": signal.SIGKILL, "grace_s": 1, "url": None}
+        (stack.folder / "stack.json").write_text(json.dumps({"processes": {"kafka": entry}}))
 
         assert stack.do("down").returncode == 0
         assert stranger.poll() is None
         stranger.kill()
+    assert stack.pids() == {}

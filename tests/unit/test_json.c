@@ -134,7 +134,7 @@ static const struct bad BAD[] = {
     {"\"\xF4\x90\x80\x80\"", "", "bytes that are not UTF-8"},
     {"\"\xF8\x88\x80\x80\x80\"", "", "bytes that are not UTF-8"},
     {"\"\xFF\"", "", "bytes that are not UTF-8"},
-    {"[", "", "no JSON value"},
+    {"[", "/0", "no JSON value"},
     {"[1", "", "neither , nor ]"},
     {"[1,", "/1", "no JSON value"},
     {"[1,]", "/1", "no JSON value"},

@@ -7,7 +7,7 @@
 #include "workers/evaluator/scan_value.h"
 
 /* Bounds of what is looked at around a name, so that time stays linear. */
-enum { NAME_BYTES_MAX = 64, GAP_BYTES_MAX = 40, VALUE_BYTES_MAX = 200, SCHEME_BYTES_MAX = 20 };
+enum { NAME_BYTES_MAX = 64, GAP_BYTES_MAX = 40, VALUE_BYTES_MAX = 200, BARE_BYTES_MAX = 80 };
 
 /* How a value is tied to a name. */
 enum tie {
@@ -152,7 +152,7 @@ static bool skip_annotation(struct cursor *cursor) {
 /* A bare word up to white space or a sign that ends arguments. */
 static struct text read_bare(const struct cursor *cursor) {
     struct text value = {cursor->at, cursor->at};
-    while (value.end < cursor->whole.end && text_length(value) < VALUE_BYTES_MAX &&
+    while (value.end < cursor->whole.end && text_length(value) < BARE_BYTES_MAX &&
            strchr(" \t\r\n;|\"'`(){}[]<>,", *value.end) == NULL)
         value.end++;
     return value;
@@ -222,6 +222,8 @@ static bool quoted_is_secret(
 }
 
 bool assigned_literal(struct text whole, struct text word) {
+    if (!may_end_secret_name(word))
+        return false;
     struct cursor cursor = {whole, word.end};
     struct text name = whole_name(whole, word), secret;
     enum secret_kind kind = secret_kind_of_name(name, &secret);
@@ -283,7 +285,8 @@ bool url_has_credentials(struct text whole, const char *at) {
     if (sign == NULL)
         return false;
     struct text user = {rest.at, colon}, password = {colon + 1, sign}, host = {sign + 1, rest.end};
-    if (text_length(password) < 2 || value_is_placeholder(password) || is_example_login(user, password, host))
+    if (text_length(password) < 2 || strpbrk((const char[]){*user.at, '\0'}, "[<{$") != NULL ||
+        value_is_placeholder(password) || is_example_login(user, password, host))
         return false;
     /* ${PASSWORD}, {password}, $PASSWORD, %s, [password], (…) and PASSWORD are filled in later. */
     return strpbrk((const char[]){*password.at, '\0'}, "${[(<%*") == NULL &&

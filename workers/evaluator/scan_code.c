@@ -7,7 +7,7 @@
 #include "workers/evaluator/scan_line.h"
 
 /* What an answer is shows in its first lines; the rest of a huge one is not judged line by line. */
-enum { LINES_JUDGED_MAX = 20000 };
+enum { LINES_JUDGED_MAX = 5000 };
 
 /* What the lines of a text look like, all in all. */
 struct profile {
@@ -16,11 +16,12 @@ struct profile {
     struct text code; /* from the first line that is not prose to the last */
 };
 
-static void read_profile(struct text text, struct profile *profile) {
+/* Judges at most *budget lines, and takes them off it. */
+static void read_profile(struct text text, struct profile *profile, int *budget) {
     struct text rest = text, line;
     *profile = (struct profile){.code = {text.at, text.at}};
     bool begun = false;
-    for (int lines = 0; lines < LINES_JUDGED_MAX && text_next_line(&rest, &line); lines++) {
+    for (; *budget > 0 && text_next_line(&rest, &line); --*budget) {
         struct line_verdict verdict = line_judge(line);
         profile->prose += verdict.shape == LINE_PROSE;
         profile->neutral += verdict.shape == LINE_NEUTRAL;
@@ -66,9 +67,9 @@ static bool is_brackets_only(struct text text) {
 }
 
 /* A tag that names a language vouches for its fence, but not for one with nothing but prose in it. */
-static bool piece_has_code(const struct piece *piece) {
+static bool piece_has_code(const struct piece *piece, int *budget) {
     struct profile profile;
-    read_profile(piece->text, &profile);
+    read_profile(piece->text, &profile, budget);
     enum language language = language_of_tag(piece->tag);
     bool named = piece->fenced && language != LANGUAGE_UNKNOWN && language != LANGUAGE_TEXT;
     return is_code(&profile) || (named && profile.weak > 0);
@@ -77,20 +78,21 @@ static bool piece_has_code(const struct piece *piece) {
 bool scan_has_code(const char *output) {
     struct text rest = text_of(output);
     struct piece piece;
+    int budget = LINES_JUDGED_MAX;
     while (fence_next_piece(&rest, &piece))
-        if (piece_has_code(&piece))
+        if (piece_has_code(&piece, &budget))
             return true;
     return false;
 }
 
-static bool fence_is_balanced(const struct piece *piece) {
+static bool fence_is_balanced(const struct piece *piece, int *budget) {
     struct profile profile;
     enum language language = language_of_tag(piece->tag);
     if (!piece->closed)
         return false;
     if (language == LANGUAGE_TEXT)
         return true;
-    read_profile(piece->text, &profile);
+    read_profile(piece->text, &profile, budget);
     if (language == LANGUAGE_UNKNOWN) {
         if (!is_code(&profile) && profile.prose > 0)
             return true;
@@ -99,22 +101,28 @@ static bool fence_is_balanced(const struct piece *piece) {
     return syntax_is_balanced(piece->text, language);
 }
 
-static bool plain_is_balanced(struct text text) {
+static bool plain_is_balanced(struct text text, int *budget) {
     struct profile profile;
     if (is_brackets_only(text))
         return syntax_is_balanced(text, LANGUAGE_UNKNOWN);
-    read_profile(text, &profile);
-    return !is_code(&profile) || syntax_is_balanced(profile.code, guess_language(&profile));
+    read_profile(text, &profile, budget);
+    /* Prose behind the code may hold apostrophes and smileys; what looks like prose may be the end of a
+     * string. */
+    enum language language = guess_language(&profile);
+    struct text to_end = {profile.code.at, text.end};
+    return !is_code(&profile) || syntax_is_balanced(profile.code, language) ||
+           syntax_is_balanced(to_end, language);
 }
 
 bool scan_balanced_syntax(const char *output) {
     struct text rest = text_of(output);
     struct piece piece;
+    int budget = LINES_JUDGED_MAX;
     bool fenced = false;
     while (fence_next_piece(&rest, &piece)) {
         fenced = fenced || piece.fenced;
-        if (piece.fenced && !fence_is_balanced(&piece))
+        if (piece.fenced && !fence_is_balanced(&piece, &budget))
             return false;
     }
-    return fenced || plain_is_balanced(text_of(output));
+    return fenced || plain_is_balanced(text_of(output), &budget);
 }

@@ -1,7 +1,7 @@
 /* Markdown's fenced code blocks: an answer is a row of pieces, fenced and not. */
 #include "workers/evaluator/scan_fence.h"
 
-enum { FENCE_LENGTH_MIN = 3 };
+enum { FENCE_LENGTH_MIN = 3, TILDES_MAX = 4 };
 
 struct mark {
     char byte; /* '`' or '~' */
@@ -44,14 +44,15 @@ static bool read_mark(struct text line, struct mark *mark) {
     return mark->length >= FENCE_LENGTH_MIN;
 }
 
-/* A backtick behind the mark makes it inline code: ```like this```. */
+/* A backtick behind the mark makes it inline code, ```like this```; a row of tildes alone underlines a title.
+ */
 static bool opens(struct text line, struct mark *mark) {
     if (!read_mark(skip_list_marker(skip_quote(line)), mark))
         return false;
     for (const char *at = mark->info.at; mark->byte == '`' && at < mark->info.end; at++)
         if (*at == '`')
             return false;
-    return true;
+    return mark->byte == '`' || mark->length <= TILDES_MAX || mark->info.at < mark->info.end;
 }
 
 static bool closes(struct text line, const struct mark *opened) {

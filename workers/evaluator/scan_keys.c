@@ -106,7 +106,7 @@ static bool in_alphabet(char byte, enum alphabet alphabet) {
 }
 
 /* A key is no longer than this; the rest of a longer run is not looked at, so that time stays linear. */
-enum { KEY_BYTES_MAX = 512, WEB_TOKEN_PART_BYTES_MAX = 8192 };
+enum { KEY_BYTES_MAX = 256, WEB_TOKEN_PART_BYTES_MAX = 8192 };
 
 static struct text take_run(struct text rest, enum alphabet alphabet, size_t bytes_max) {
     struct text run = {rest.at, rest.at};

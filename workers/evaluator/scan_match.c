@@ -64,7 +64,8 @@ bool line_is_busy(const struct line *line) {
         const struct token *token = &line->tokens[i];
         if (token->type == TOKEN_STRING && *token->text.at != '`')
             return true;
-        if (token->type != TOKEN_WORD && line->semicolon)
+        if (line->semicolon && (token->type == TOKEN_NUMBER ||
+                                   (token->type == TOKEN_SIGN && text_one_of(token->text, "= - / ! & |"))))
             return true;
         if (token->type == TOKEN_SIGN && text_one_of(token->text, SIGNS))
             return true;

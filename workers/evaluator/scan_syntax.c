@@ -28,6 +28,7 @@ enum {
     QUOTED_NAME = 1 << 17,   /* `name` */
     APOSTROPHES = 1 << 18,   /* ' between letters opens nothing */
     LONG_BRACKETS = 1 << 19, /* [[…]] */
+    RAW_BACKTICK = 1 << 20,  /* `…` of Go */
 };
 
 static const struct dialect {
@@ -52,7 +53,7 @@ static const struct dialect {
     [LANGUAGE_C] = {"c cpp c++ cc cxx h hpp java csharp cs c# go golang kotlin kt scala objc objective-c zig "
                     "proto protobuf glsl cuda d hcl terraform",
         SLASH_COMMENT | BLOCK_COMMENT | DOUBLE_STRING | SINGLE_CHAR | BACKSLASH | TRIPLE_STRING | RAW_STRING |
-            TEMPLATE},
+            RAW_BACKTICK},
     [LANGUAGE_RUST] = {"rust rs", SLASH_COMMENT | BLOCK_COMMENT | NESTED_COMMENT | DOUBLE_STRING |
                                       SINGLE_CHAR | MULTILINE | BACKSLASH | RAW_STRING},
     [LANGUAGE_JAVASCRIPT] =
@@ -133,15 +134,16 @@ static enum step take_block_comment(struct scanner *scanner) {
     return STEP_OPEN;
 }
 
-/* Where the language is not known, a // behind an operand is a division. */
+/* Where the language is not known, a // behind an operand is a division; in styles one may stand in a URL. */
 static bool slashes_comment(const struct scanner *scanner) {
     if ((scanner->flags & SLASH_COMMENT) != 0)
         return true;
     const char *line = scanner->at;
     while (line > scanner->begin && byte_is_blank(line[-1]))
         line--;
-    return scanner->flags == DIALECTS[LANGUAGE_UNKNOWN].flags &&
-           strchr("\n;{},", byte_before(scanner, line)) != NULL;
+    bool loose =
+        scanner->flags == DIALECTS[LANGUAGE_UNKNOWN].flags || scanner->flags == DIALECTS[LANGUAGE_CSS].flags;
+    return loose && strchr("\n;{},", byte_before(scanner, line)) != NULL;
 }
 
 static enum step take_comment(struct scanner *scanner) {
@@ -300,6 +302,8 @@ static enum step take_string(struct scanner *scanner) {
         scanner->at++;
         return take_template_text(scanner);
     }
+    if (quote == '`' && (flags & RAW_BACKTICK) != 0)
+        return take_until(scanner, 1, "`", 1);
     if (quote == '`')
         return (flags & QUOTED_NAME) != 0 ? take_quoted(scanner, false) : STEP_NONE;
     if (quote == '$')

@@ -76,8 +76,9 @@ bool text_starts_any_case(struct text text, const char *prefix) {
 }
 
 const char *text_find_any_case(struct text text, const char *string) {
+    /* Most bytes differ from the first one in more than the bit that tells capitals. */
     for (; text.at < text.end; text.at++)
-        if (text_starts_any_case(text, string))
+        if (((*text.at ^ *string) & ~0x20) == 0 && text_starts_any_case(text, string))
             return text.at;
     return NULL;
 }

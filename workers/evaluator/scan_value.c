@@ -90,6 +90,16 @@ static enum secret_kind kind_of_words(struct text before, struct text last) {
     return SECRET_NONE;
 }
 
+bool may_end_secret_name(struct text word) {
+    static const char *const ENDINGS[] = {"word", "key", "token", "secret", "pass", "pwd", "passwd", "phrase",
+        "auth", "credential", "credentials"};
+    word = without_digits(word);
+    for (size_t i = 0; i < sizeof ENDINGS / sizeof ENDINGS[0]; i++)
+        if (ends_any_case(word, ENDINGS[i]))
+            return true;
+    return false;
+}
+
 enum secret_kind secret_kind_of_name(struct text name, struct text *word) {
     struct text before = {name.at, name.at}, last = before, rest = name, next;
     for (int words = 0; words < NAME_WORDS_MAX && next_word(&rest, &next, true); words++) {
@@ -149,7 +159,7 @@ static bool is_made_of_code(struct text value) {
     static const char *const NEEDLES[] = {
         "${", "$(", "{{", "#{", "%s", "%(", "(?", "\\d", "\\w", "[a-", "[0-", NULL};
     static const char *const BEGINNINGS[] = {"$2", "$argon2", "$pbkdf2", "$scrypt",
-        "pbkdf2:", "scrypt:", "sha256:", "http:", "https:", "./", "../", "env:", "env(", "vault:", "!"};
+        "pbkdf2:", "scrypt:", "sha256:", "http:", "https:", "./", "../", "env:", "env(", "vault:", "!", "--"};
     for (size_t i = 0; i < sizeof BEGINNINGS / sizeof BEGINNINGS[0]; i++)
         if (text_starts_any_case(value, BEGINNINGS[i]))
             return true;

@@ -14,6 +14,9 @@ enum secret_kind {
 /* By the words of name (snake_case, kebab-case, camelCase or dotted); *word is the one that says so. */
 enum secret_kind secret_kind_of_name(struct text name, struct text *word);
 
+/* A quick look at one word of a name: false when no name that ends in it is one of a secret. */
+bool may_end_secret_name(struct text word);
+
 /* True when value looks like a real secret of this kind. Placeholders, messages, names of fields, patterns
  * and interpolations do not. */
 bool value_is_secret(struct text value, enum secret_kind kind, struct text word);
