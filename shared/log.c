@@ -1,4 +1,5 @@
-/* Log lines: built in one stack buffer without any other module, and written in one write(2), from any thread. */
+/* Log lines: built in one stack buffer without any other module, and written in one write(2), from any
+ * thread. */
 #include "shared/log.h"
 
 #include <math.h>
@@ -9,12 +10,15 @@
 
 #include "shared/utf8.h"
 
-enum { LINE_BYTES = 16384, VALUE_BYTES_MAX = 2000 };
+/* END_BYTES: room that values leave for what ends every line, the brace and the line feed. */
+enum { LINE_BYTES = 16384, VALUE_BYTES_MAX = 2000, NAME_BYTES_MAX = 100, END_BYTES = 2 };
 
 struct line {
     char text[LINE_BYTES];
     size_t length;
 };
+
+static const char CUT[] = "…";
 
 static const char *log_service = "moru";
 static enum log_level log_lowest = LOG_INFO;
@@ -25,75 +29,72 @@ void log_open(const char *service, enum log_level level) {
     log_lowest = level;
 }
 
-/* Room is kept for the closing brace and the end of the line. */
+/* False, and nothing is written, when the line would be full. */
 static bool put(struct line *line, const char *text, size_t length) {
-    if (line->length + length + 2 > sizeof line->text)
+    if (line->length + length + END_BYTES > sizeof line->text)
         return false;
     memcpy(line->text + line->length, text, length);
     line->length += length;
     return true;
 }
 
-static bool put_character(struct line *line, const unsigned char *text, size_t bytes) {
-    char escaped[8];
+/* One character of bytes bytes (0: not UTF-8) as JSON; its length. */
+static size_t escape(const unsigned char *text, size_t bytes, char escaped[8]) {
     if (!bytes)
-        return put(line, "\xef\xbf\xbd", 3); /* U+FFFD stands for what is not UTF-8 */
+        return (size_t)snprintf(escaped, 8, "%s", "\xef\xbf\xbd"); /* U+FFFD */
     if (*text < 0x20)
-        return put(line, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", *text));
+        return (size_t)snprintf(escaped, 8, "\\u%04x", *text);
     if (*text == '"' || *text == '\\')
-        return put(line, (char[]){'\\', (char)*text}, 2);
-    return put(line, (const char *)text, bytes);
+        return (size_t)snprintf(escaped, 8, "\\%c", *text);
+    memcpy(escaped, text, bytes);
+    return bytes;
 }
 
-static void put_string(struct line *line, const char *string) {
-    size_t length = strlen(string);
-    const unsigned char *at = (const unsigned char *)string;
-    const unsigned char *end = at + (length < VALUE_BYTES_MAX ? length : VALUE_BYTES_MAX);
+/* A value that is too long, or for which the line has no room, is cut between two characters. */
+static bool put_string(struct line *line, const char *string, size_t bytes_max) {
+    const unsigned char *at = (const unsigned char *)string, *end = at + strlen(string), *from = at;
     if (!put(line, "\"", 1))
-        return;
+        return false;
     while (at < end) {
-        size_t bytes = utf8_sequence(at, (size_t)(end - at));
-        if (!put_character(line, at, bytes))
+        char escaped[8];
+        size_t bytes = utf8_sequence(at, (size_t)(end - at)), taken = bytes ? bytes : 1;
+        size_t length = escape(at, bytes, escaped);
+        if ((size_t)(at - from) + taken > bytes_max ||
+            line->length + length + strlen(CUT) + 1 + END_BYTES > sizeof line->text)
             break;
-        at += bytes ? bytes : 1;
+        put(line, escaped, length);
+        at += taken;
     }
-    if (*at)
-        put(line, "…", strlen("…"));
-    put(line, "\"", 1);
+    if (at < end && !put(line, CUT, strlen(CUT)))
+        return false;
+    return put(line, "\"", 1);
 }
 
-static void put_value(struct line *line, const struct log_field *field) {
+static bool put_value(struct line *line, const struct log_field *field) {
     char number[40];
     switch (field->type) {
     case LOG_FIELD_STRING:
-        put_string(line, field->string);
-        return;
+        return put_string(line, field->string, VALUE_BYTES_MAX);
     case LOG_FIELD_INTEGER:
-        put(line, number, (size_t)snprintf(number, sizeof number, "%lld", (long long)field->integer));
-        return;
+        return put(line, number, (size_t)snprintf(number, sizeof number, "%lld", (long long)field->integer));
     case LOG_FIELD_DOUBLE:
-        if (isfinite(field->number))
-            put(line, number, (size_t)snprintf(number, sizeof number, "%.6g", field->number));
-        else
-            put(line, "null", 4);
-        return;
+        if (!isfinite(field->number))
+            return put(line, "null", 4);
+        return put(line, number, (size_t)snprintf(number, sizeof number, "%.9g", field->number));
     case LOG_FIELD_BOOL:
-        put(line, field->boolean ? "true" : "false", field->boolean ? 4 : 5);
-        return;
+        return put(line, field->boolean ? "true" : "false", field->boolean ? 4 : 5);
     }
+    return false;
 }
 
 static void put_field(struct line *line, const struct log_field *field) {
     if (field->type == LOG_FIELD_STRING && !field->string)
         return;
-    /* A field that may not fit is left out whole, so that the line stays JSON. */
-    size_t most = strlen(field->name) + (field->type == LOG_FIELD_STRING ? 6 * VALUE_BYTES_MAX : 0) + 64;
-    if (line->length + most > sizeof line->text)
-        return;
-    put(line, ",", 1);
-    put_string(line, field->name);
-    put(line, ":", 1);
-    put_value(line, field);
+    /* A field that does not fit is left out whole, so that the line stays JSON. */
+    size_t before = line->length;
+    if (!put(line, ",", 1) || !put_string(line, field->name, NAME_BYTES_MAX) || !put(line, ":", 1) ||
+        !put_value(line, field))
+        line->length = before;
 }
 
 static void put_head(struct line *line, enum log_level level, const char *event) {
@@ -104,7 +105,7 @@ static void put_head(struct line *line, enum log_level level, const char *event)
     gmtime_r(&now.tv_sec, &utc);
     strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%S", &utc);
     line->length = (size_t)snprintf(line->text, sizeof line->text,
-        "{\"ts\":\"%s.%03ldZ\",\"level\":\"%s\",\"service\":\"%s\",\"event\":\"%s\"", time_text,
+        "{\"ts\":\"%s.%03ldZ\",\"level\":\"%s\",\"service\":\"%.100s\",\"event\":\"%.100s\"", time_text,
         now.tv_nsec / 1000000, LEVELS[level], log_service, event);
 }
 
@@ -117,7 +118,7 @@ void log_write(enum log_level level, const char *event, const struct log_field *
         put_field(&line, fields);
     line.text[line.length++] = '}';
     line.text[line.length++] = '\n';
-    /* A log that cannot be written has nowhere to say so. */
+    /* A log line that cannot be written has nowhere to say so. */
     ssize_t written = write(STDERR_FILENO, line.text, line.length);
     (void)written;
 }

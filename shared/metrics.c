@@ -3,24 +3,25 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shared/arena.h"
 #include "shared/buffer.h"
-#include "shared/json.h"
+#include "shared/utf8.h"
 
 enum { BUCKETS_MAX = 32, TABLES_MAX = 16, UPDATES_MAX = 8, SLOTS = 256 };
 
-const double METRIC_SECONDS[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
-    120, 0};
+const double METRIC_SECONDS[] = {
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 0};
 
 struct series {
     struct series *next;
     char *labels[METRIC_LABELS_MAX];
-    double value; /* counters and gauges; histograms: the sum */
-    uint64_t counts[BUCKETS_MAX + 1]; /* histograms: not cumulated, the last one above all bounds */
+    double value;      /* counters and gauges; histograms: the sum */
+    uint64_t counts[]; /* histograms only: BUCKETS_MAX + 1, not cumulated */
 };
 
 struct metric_series {
@@ -77,6 +78,17 @@ static bool same_labels(const struct series *series, const char *const *labels, 
     return true;
 }
 
+static struct series *series_create(const struct metric *metric, const char *const *labels, int count) {
+    size_t buckets = metric->type == METRIC_HISTOGRAM ? BUCKETS_MAX + 1 : 0;
+    struct series *series = calloc(1, sizeof *series + buckets * sizeof *series->counts);
+    for (int i = 0; series && i < count; i++)
+        if (!(series->labels[i] = strdup(labels[i])))
+            abort();
+    if (!series)
+        abort();
+    return series;
+}
+
 static struct series *series_of(struct metric *metric, const char *const *labels, int count) {
     if (!metric->series && !(metric->series = calloc(1, sizeof *metric->series)))
         abort();
@@ -87,12 +99,7 @@ static struct series *series_of(struct metric *metric, const char *const *labels
     static const char *const OTHER[METRIC_LABELS_MAX] = {"other", "other", "other", "other"};
     if (metric->series_count >= METRIC_SERIES_MAX && labels != OTHER)
         return series_of(metric, OTHER, count);
-    struct series *series = calloc(1, sizeof *series);
-    for (int i = 0; series && i < count; i++)
-        if (!(series->labels[i] = strdup(labels[i])))
-            abort();
-    if (!series)
-        abort();
+    struct series *series = series_create(metric, labels, count);
     series->next = *slot;
     *slot = series;
     metric->series_count++;
@@ -134,23 +141,46 @@ void metric_observe(struct metric *metric, double value, ...) {
     series->value += value;
 }
 
-/* Backslash, quote and newline are escaped, as the text format asks. */
+/* Backslash, quote and newline are escaped, as the text format asks. Prometheus refuses a whole scrape for
+ * one byte that is not UTF-8. */
 static void write_label(struct buffer *buffer, const char *name, const char *value) {
+    const unsigned char *at = (const unsigned char *)value, *end = at + strlen(value);
     buffer_format(buffer, "%s=\"", name);
-    for (; *value; value++) {
-        if (*value == '\n')
+    while (at < end) {
+        size_t bytes = utf8_sequence(at, (size_t)(end - at));
+        if (!bytes)
+            buffer_string(buffer, "\xef\xbf\xbd");
+        else if (*at == '\n')
             buffer_string(buffer, "\\n");
-        else if (*value == '\\' || *value == '"')
-            buffer_format(buffer, "\\%c", *value);
+        else if (*at == '\\' || *at == '"')
+            buffer_format(buffer, "\\%c", *at);
         else
-            buffer_byte(buffer, *value);
+            buffer_append(buffer, at, bytes);
+        at += bytes ? bytes : 1;
     }
     buffer_byte(buffer, '"');
 }
 
+/* The shortest that reads back as the same double; counts never have an exponent. */
+static void write_number(struct buffer *buffer, double value) {
+    char text[40];
+    if (isnan(value)) {
+        buffer_string(buffer, "NaN");
+        return;
+    }
+    if (isinf(value)) {
+        buffer_string(buffer, value > 0 ? "+Inf" : "-Inf");
+        return;
+    }
+    snprintf(text, sizeof text, "%.15g", value);
+    if (strtod(text, NULL) != value)
+        snprintf(text, sizeof text, "%.17g", value);
+    buffer_string(buffer, text);
+}
+
 /* bound NULL: no le label. */
-static void write_labels(struct buffer *buffer, const struct metric *metric, const struct series *series,
-    const char *bound) {
+static void write_labels(
+    struct buffer *buffer, const struct metric *metric, const struct series *series, const char *bound) {
     int count = label_count(metric);
     if (!count && !bound)
         return;
@@ -170,7 +200,7 @@ static void write_sample(struct buffer *buffer, const struct metric *metric, con
     buffer_format(buffer, "%s%s", metric->name, suffix);
     write_labels(buffer, metric, series, bound);
     buffer_byte(buffer, ' ');
-    json_write_double(buffer, value);
+    write_number(buffer, value);
     buffer_byte(buffer, '\n');
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct arena;
 struct buffer;
@@ -64,8 +65,16 @@ struct mock_words {
 /* The words of text, at most words_max. */
 struct mock_words mock_read_words(struct arena *arena, const char *text, size_t length, size_t words_max);
 
-/* True when the word is lower, regardless of case. */
-bool mock_word_is(const struct mock_word *word, const char *lower);
+/* True when the word is lower[0, length), regardless of case. */
+bool mock_word_equals(const struct mock_word *word, const char *lower, size_t length);
+
+/* The same for a C string. Prompts are compared with thousands of words: the first letter decides nearly always. */
+static inline bool mock_word_is(const struct mock_word *word, const char *lower) {
+    return (word->start[0] | 0x20) == lower[0] && mock_word_equals(word, lower, strlen(lower));
+}
+
+/* True when the word is one of list, "and or nor". */
+bool mock_word_in(const struct mock_word *word, const char *list);
 
 enum { MOCK_STEM_BYTES = 32 };
 

@@ -15,12 +15,12 @@ static const struct entry LEXICON[] = {
                 "designs emit emits turn turns turning convert converts transform transforms send sends submit do"},
     {WORD_MAKE | WORD_CODE, "implement implements implementing code codes program"},
     {WORD_MAKE | WORD_SAY, "output outputs outputting return returns returning print prints printing"},
-    {WORD_SAY, "say says saying tell tells type types utter utters shout shouts yell yells speak speaks speaking talk "
-               "talks talking state states sing sings whisper"},
+    {WORD_SAY, "say says saying tell tells utter utters shout shouts yell yells speak speaks speaking talk "
+               "talks talking sing sings whisper"},
     {WORD_SAY | WORD_ANSWER, "answer answers answering answered reply replies replying respond responds responding "
                              "response responses"},
     {WORD_EXPLAIN, "explain explains explaining describe describes describing discuss discusses discussing elaborate "
-                   "compare compares outline teach teaches advise advises"},
+                   "compare compares state states outline teach teaches advise advises"},
     {WORD_TRANSLATE, "translate translates translating translation translations translator"},
     {WORD_SUMMARISE, "summarise summarises summarising summarize summarizes summarizing summary summaries summariser "
                      "summarizer shorten condense tldr"},
@@ -62,7 +62,7 @@ static const struct entry LEXICON[] = {
                  "ratings rater grade grades grading grader assess assesses assessing assessor mark marks appraise"},
     {WORD_CRITERION, "relevance relevant quality safety safe harmless correctness"},
     {WORD_NOT, "not never don't dont avoid avoids refrain cannot can't won't mustn't shouldn't neither stop forbidden "
-               "doesn't isn't aren't"},
+               "doesn't isn't aren't prohibited banned disallowed"},
     {WORD_NO, "no without nor zero non"},
     {WORD_ONLY, "only just always exactly simply solely merely strictly purely exclusively nothing instead"},
     {WORD_TOTAL, "everything anything whatever whatsoever regardless every any all each everyone anyone everybody "

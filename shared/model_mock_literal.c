@@ -19,7 +19,7 @@ static bool is_any(const struct mock_word *word, const char *const *list) {
 static bool leads_in(const struct mock_word *word, unsigned verb) {
     static const char *const words[] = {"with", "by", "saying", "the", "but", "back", "following", "single", "simply",
         "other", "than", "else", "a", "one", "exact", "same", "out", "them", "me", "us", "two", "three", "of", "phrase",
-        "literal", "fixed", "is", "be", "it", "anyone", NULL};
+        "literal", "fixed", "is", "be", "must", "should", "shall", "it", "anyone", NULL};
     static const char *const objects[] = {"to", "user", "user's", "their", "message", "for", "asks", "says", "asked",
         "in", NULL};
     if (word->quoted)
@@ -58,7 +58,8 @@ static bool first_word_fits(const struct mock_word *word, unsigned verb) {
 /* A form ("code", "a haiku", "JSON") is no text to be said. */
 static bool is_form(const struct mock_word *word) {
     return !word->quoted && (word->classes & (WORD_CODE | WORD_VERSE | WORD_PROSE | WORD_JSON | WORD_TRANSLATE |
-                                              WORD_SUMMARISE | WORD_FENCE | WORD_REFINE | WORD_REFINED)) &&
+                                              WORD_SUMMARISE | WORD_FENCE | WORD_REFINE | WORD_REFINED |
+                                              WORD_REQUEST)) &&
            !(word->classes & WORD_SAY);
 }
 

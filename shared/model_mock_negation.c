@@ -3,18 +3,6 @@
 
 #include <string.h>
 
-static bool is_one_of(const struct mock_word *word, const char *list) {
-    for (const char *at = list; *at;) {
-        size_t length = strcspn(at, " ");
-        char copy[MOCK_STEM_BYTES] = {0};
-        memcpy(copy, at, length < sizeof copy ? length : sizeof copy - 1);
-        if (mock_word_is(word, copy))
-            return true;
-        at += length + strspn(at + length, " ");
-    }
-    return false;
-}
-
 /* "instead of", "rather than", "in place of". */
 static bool replaces(const struct mock_words *words, size_t i, size_t to) {
     const struct mock_word *items = words->items;
@@ -36,14 +24,14 @@ static bool negates(const struct mock_words *words, size_t i, size_t to) {
         return true;
     if (!(word->classes & (WORD_NOT | WORD_NO)))
         return false;
-    return i + 1 == to || !is_one_of(&words->items[i + 1], "only just matter hesitate forget fail worry least necessarily");
+    return i + 1 == to || !mock_word_in(&words->items[i + 1], "only just matter hesitate forget fail worry least necessarily");
 }
 
 /* "nothing but code", "not … anything other than code". */
 static bool excepts(const struct mock_words *words, size_t i, size_t to) {
     for (; i + 1 < to; i++)
-        if (is_one_of(&words->items[i], "anything nothing something") &&
-            (is_one_of(&words->items[i + 1], "but except besides beyond") ||
+        if (mock_word_in(&words->items[i], "anything nothing something") &&
+            (mock_word_in(&words->items[i + 1], "but except besides beyond") ||
                 (i + 2 < to && mock_word_is(&words->items[i + 1], "other") && mock_word_is(&words->items[i + 2], "than"))))
             return true;
     return false;
@@ -52,12 +40,12 @@ static bool excepts(const struct mock_words *words, size_t i, size_t to) {
 /* Words that may stand between a negation and its object: "never (answer the user with any) code". */
 static bool is_between(const struct mock_word *word) {
     if (word->quoted || (word->classes & (WORD_CODE | WORD_VERSE | WORD_PROSE | WORD_FENCE) &&
-                            !is_one_of(word, "code program implement")))
+                            !mock_word_in(word, "code program implement")))
         return false;
     return (word->classes & (WORD_MAKE | WORD_SAY | WORD_ONLY | WORD_TOTAL | WORD_FILLER | WORD_USER | WORD_REQUEST)) ||
-           is_one_of(word, "with in as of to or from under add adding include including contain containing use using "
-                           "line lines piece source ever answer solution working") ||
-           is_one_of(word, "circumstances ever even");
+           mock_word_in(word, "with in as of to or from under add adding include including contain containing use using "
+                           "line lines piece source ever longer answer solution working") ||
+           mock_word_in(word, "circumstances ever even");
 }
 
 /* After "no code" the sentence may end or go on loosely; "no code that …", "no code duplication" forbid something else. */
@@ -65,11 +53,11 @@ static bool ends_object(const struct mock_words *words, size_t i, size_t to) {
     if (i >= to || words->items[i].before != BREAK_NONE)
         return true;
     const struct mock_word *word = &words->items[i];
-    if (is_one_of(word, "at under or and nor to ever even just please whatsoever needed allowed required is are may "
+    if (mock_word_in(word, "at under or and nor to ever even just please whatsoever needed allowed required is are may "
                         "should must whatever anywhere yourself here if only instead but no regardless"))
         return true;
-    if (i + 1 < to && is_one_of(word, "in of for by"))
-        return is_one_of(&words->items[i + 1], "your the any response answer reply output all");
+    if (i + 1 < to && mock_word_in(word, "in of for by"))
+        return mock_word_in(&words->items[i + 1], "your the any response answer reply output all");
     return false;
 }
 
@@ -78,6 +66,10 @@ static size_t skip_class(const struct mock_words *words, size_t i, size_t to, un
         i++;
     return i;
 }
+
+/* Not Python means another language, not no code. */
+static const char LANGUAGES[] = "python python3 javascript js typescript java rust golang sql bash shell ruby php c++ "
+                                "library query queries class classes recursion decorator test tests";
 
 /* Reads what a negation at i forbids; returns where that ends. */
 static size_t read_object(const struct mock_words *words, size_t i, size_t to, struct mock_forbidden *forbidden) {
@@ -94,6 +86,8 @@ static size_t read_object(const struct mock_words *words, size_t i, size_t to, s
         fence |= words->items[k].classes & WORD_FENCE;
     if (fence)
         forbidden->fence = true;
+    else if (end == object + 1 && mock_word_in(&words->items[object], LANGUAGES))
+        return end;
     else if (end > object && ends_object(words, end, to)) {
         forbidden->code |= classes & WORD_CODE;
         forbidden->verse |= classes & WORD_VERSE;
@@ -105,7 +99,7 @@ static size_t read_object(const struct mock_words *words, size_t i, size_t to, s
 /* "You must not answer", not "functions do not print": nothing but "you" and the like stands before. */
 static bool is_addressed(const struct mock_words *words, size_t from, size_t i) {
     for (; from < i; from++)
-        if (!is_one_of(&words->items[from], "you must should will shall please and so do just simply can may i want") &&
+        if (!mock_word_in(&words->items[from], "you must should will shall please and so do just simply can may i want") &&
             !(words->items[from].classes & WORD_TOTAL))
             return false;
     return true;
@@ -114,16 +108,29 @@ static bool is_addressed(const struct mock_words *words, size_t from, size_t i) 
 /* "do not answer", "never say a word to anyone". */
 static bool forbids_answer(const struct mock_words *words, size_t i, size_t to, bool *firmly) {
     size_t verb = i + 1;
-    while (verb < to && (words->items[verb].classes & WORD_TOTAL || is_one_of(&words->items[verb], "ever to even")))
+    while (verb < to && (words->items[verb].classes & WORD_TOTAL || mock_word_in(&words->items[verb], "ever to even")))
         verb++;
     if (verb >= to || !(words->items[verb].classes & WORD_SAY))
         return false;
     *firmly = !(words->items[verb].classes & WORD_MAKE);
     for (size_t k = verb + 1; k < to; k++)
         if (!(words->items[k].classes & (WORD_TOTAL | WORD_USER)) &&
-            !is_one_of(&words->items[k], "a single word words at to the user question questions request requests back"))
+            !mock_word_in(&words->items[k], "a single word words at to the user question questions request requests back"))
             return false;
     return true;
+}
+
+/* "Code is forbidden", "programs are not allowed": what is forbidden stands before. */
+static bool forbids_subject(const struct mock_words *words, size_t from, size_t i, size_t to) {
+    bool not_allowed = mock_word_is(&words->items[i], "not") && i + 1 < to &&
+                       mock_word_in(&words->items[i + 1], "allowed permitted welcome wanted accepted");
+    return i > from && (not_allowed || mock_word_in(&words->items[i], "forbidden prohibited banned disallowed")) &&
+           (words->items[from].classes & WORD_CODE || (from + 1 < i && words->items[from + 1].classes & WORD_CODE));
+}
+
+static bool reaches_far(const struct mock_words *words, size_t i, size_t to) {
+    bool longer = i + 1 < to && mock_word_is(&words->items[i + 1], "longer");
+    return (words->items[i].classes & WORD_NOT) || longer || refuses_to_make(words, i, to);
 }
 
 struct mock_forbidden mock_read_negation(struct mock_words *words, size_t from, size_t to) {
@@ -135,11 +142,13 @@ struct mock_forbidden mock_read_negation(struct mock_words *words, size_t from, 
             continue;
         if ((word->classes & WORD_NOT) && is_addressed(words, from, i) && forbids_answer(words, i, to, &forbidden.firmly))
             forbidden.answer = true;
+        bool subject = forbids_subject(words, from, i, to);
+        forbidden.code |= subject;
         size_t end = read_object(words, i, to, &forbidden);
         /* "never …" reaches to the clause's end, "no …" only over its noun. */
-        if ((word->classes & WORD_NOT) || refuses_to_make(words, i, to))
+        if (reaches_far(words, i, to))
             end = to;
-        for (size_t k = i; k < end; k++)
+        for (size_t k = subject ? from : i; k < end; k++)
             words->items[k].negated = true;
     }
     return forbidden;

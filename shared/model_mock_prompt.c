@@ -108,7 +108,7 @@ static int weigh(const struct reading *reading, enum mock_product product) {
     if (product == PRODUCT_HELP)
         return HELPFUL;
     if (product == PRODUCT_PROSE || product == PRODUCT_JSON)
-        strength = reading->strict || reading->firm ? ABSOLUTE : MANNER;
+        strength = reading->strict || reading->firm || clause_has(reading, "instead") ? ABSOLUTE : MANNER;
     else if (only || total || reading->firm)
         strength = ABSOLUTE;
     return strength - (is_conditional(reading) ? 5 : 0);
@@ -302,6 +302,7 @@ static void read_product(struct reading *reading) {
 
 /* Fixed texts and silence. */
 
+/* 0: no text to say. */
 static int weigh_literal(const struct reading *reading, const struct mock_literal *literal, unsigned verb) {
     bool total = literal->total || (reading->sentence & WORD_TOTAL) || reading->firm;
     bool only = reading->clause & WORD_ONLY || reading->sentence & WORD_ONLY;
@@ -312,7 +313,7 @@ static int weigh_literal(const struct reading *reading, const struct mock_litera
     if (literal->quoted || literal->announced)
         return INSTRUCTION;
     if (!only)
-        return 0;
+        return verb & WORD_ANSWER ? 0 : SOMETHING;
     /* "always return results" is no text, "just print hello" is one. */
     return (verb & WORD_MAKE) && !reading->strict ? WEAK : ABSOLUTE;
 }
@@ -365,7 +366,7 @@ static bool says_nothing(const struct reading *reading, size_t i) {
     bool verb = find_word(reading, reading->from, verbs) < i;
     for (size_t k = reading->from; k < i; k++)
         verb |= reading->words.items[k].classes & WORD_SAY;
-    return verb && find_word(reading, i + 1, more) != i + 1;
+    return verb && (i + 1 == reading->to || find_word(reading, i + 1, more) != i + 1);
 }
 
 static bool read_silence(struct reading *reading) {
@@ -418,7 +419,7 @@ static bool read_ignore(struct reading *reading) {
 
 static bool is_strict(const struct reading *reading) {
     static const char *const words[] = {
-        "only", "just", "solely", "merely", "exclusively", "purely", "strictly", "instead", "nothing", "simply", NULL};
+        "only", "just", "solely", "merely", "exclusively", "purely", "strictly", "nothing", "simply", NULL};
     return find_word(reading, reading->from, words) < reading->to;
 }
 

@@ -40,8 +40,18 @@ unsigned mock_map_find(const struct mock_map *map, const char *key, size_t lengt
     return length && length < MOCK_STEM_BYTES ? map->slots[slot_of(map, key, length)].value : 0;
 }
 
-bool mock_word_is(const struct mock_word *word, const char *lower) {
-    return !word->quoted && strlen(lower) == word->length && strncasecmp(word->start, lower, word->length) == 0;
+bool mock_word_equals(const struct mock_word *word, const char *lower, size_t length) {
+    return !word->quoted && length == word->length && strncasecmp(word->start, lower, length) == 0;
+}
+
+bool mock_word_in(const struct mock_word *word, const char *list) {
+    char first = (char)(word->start[0] | 0x20);
+    for (const char *at = list, *end; *at; at = end + (*end == ' ')) {
+        end = strchrnul(at, ' ');
+        if (*at == first && mock_word_equals(word, at, (size_t)(end - at)))
+            return true;
+    }
+    return false;
 }
 
 /* Drops ending when at least three letters remain. */

@@ -1,6 +1,8 @@
-/* UUIDv7 with a counter and a MAC: 48 bits of time, 12 of a counter, 30 of this process, 32 of HMAC-SHA256. */
+/* UUIDv7 with a counter and a MAC: 48 bits of time, 12 of a counter, 30 of this process, 32 of HMAC-SHA256.
+ */
 #include "shared/request_id.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -16,16 +18,20 @@ enum { SIGNED_BYTES = 12, MAC_BYTES = 4, UUID_BYTES = 16, COUNTER_MAX = 4095 };
 static const char *key;
 
 struct setting request_id_settings[] = {
-    {.name = "REQUEST_ID_KEY", .type = SETTING_SECRET, .value = &key, .min = 1,
-        .help = "Key by which gateways know request ids of this deployment; the same for all of them"},
+    {.name = "REQUEST_ID_KEY",
+        .type = SETTING_SECRET,
+        .value = &key,
+        .min = 1,
+        .help = "Key by which gateways know request ids of this deployment; the same for all of them."},
     {0},
 };
 
 static void random_bytes(void *out, size_t bytes) {
     for (size_t filled = 0; filled < bytes;) {
         ssize_t got = getrandom((char *)out + filled, bytes - filled, 0);
-        if (got > 0)
-            filled += (size_t)got;
+        if (got < 0 && errno != EINTR)
+            abort();
+        filled += got > 0 ? (size_t)got : 0;
     }
 }
 
@@ -48,8 +54,8 @@ static void format(const unsigned char uuid[UUID_BYTES], char text[UUID_TEXT_BYT
     *text = '\0';
 }
 
-/* The next pair of millisecond and counter: when the counter is used up, or the clock went back, time is taken from
- * the future rather than an id twice. */
+/* The next pair of millisecond and counter: when the counter is used up, or the clock went back, time is
+ * taken from the future rather than an id twice. */
 static uint64_t next_tick(unsigned *counter) {
     static uint64_t last_ms;
     static unsigned last_counter;

@@ -1,6 +1,7 @@
 /* W3C trace context, level 1: reads traceparent and writes that of the next hop. */
 #include "shared/trace.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,9 @@ static uint64_t random_number(void) {
         size_t filled = 0;
         while (filled < sizeof block) {
             ssize_t bytes = getrandom((char *)block + filled, sizeof block - filled, 0);
-            if (bytes > 0)
-                filled += (size_t)bytes;
+            if (bytes < 0 && errno != EINTR)
+                abort();
+            filled += bytes > 0 ? (size_t)bytes : 0;
         }
         left = sizeof block / sizeof *block;
     }
@@ -40,9 +42,9 @@ static bool valid(const char *text) {
     /* A later version may go on after the flags; version 00 may not. */
     if (length > VERSION_00_BYTES && (strncmp(text, "00", 2) == 0 || text[VERSION_00_BYTES] != '-'))
         return false;
-    return text[2] == '-' && text[SPAN_AT - 1] == '-' && text[FLAGS_AT - 1] == '-' && is_hex(text + TRACE_AT, 32) &&
-           is_hex(text + SPAN_AT, 16) && is_hex(text + FLAGS_AT, 2) && strspn(text + TRACE_AT, "0") < 32 &&
-           strspn(text + SPAN_AT, "0") < 16;
+    return text[2] == '-' && text[SPAN_AT - 1] == '-' && text[FLAGS_AT - 1] == '-' &&
+           is_hex(text + TRACE_AT, 32) && is_hex(text + SPAN_AT, 16) && is_hex(text + FLAGS_AT, 2) &&
+           strspn(text + TRACE_AT, "0") < 32 && strspn(text + SPAN_AT, "0") < 16;
 }
 
 void trace_continue(struct trace *trace, const char *traceparent) {
@@ -55,6 +57,6 @@ void trace_continue(struct trace *trace, const char *traceparent) {
             (unsigned long long)random_number());
     }
     trace->id[TRACE_ID_BYTES - 1] = '\0';
-    snprintf(trace->parent, sizeof trace->parent, "00-%s-%016llx-%s", trace->id, (unsigned long long)random_number(),
-        flags);
+    snprintf(trace->parent, sizeof trace->parent, "00-%s-%016llx-%s", trace->id,
+        (unsigned long long)random_number(), flags);
 }

@@ -9,7 +9,7 @@ STACK_OPTIONS := --state '$(STATE)' --build '$(BUILD)' --cache '$(CACHE)'
 # The targets that work before anything is built, so that a bare machine gets its compiler from them.
 LOCAL_TARGETS := deps kafka venv run up down env status flow
 
-.PHONY: $(LOCAL_TARGETS) prepared
+.PHONY: $(LOCAL_TARGETS) programs
 
 deps: ## install the Debian packages that are missing
 	@$(LOCAL)/install.sh
@@ -17,9 +17,9 @@ deps: ## install the Debian packages that are missing
 kafka: deps ## fetch Kafka's jars
 	@$(STACK) fetch --cache '$(CACHE)'
 
-# What has to be there before a start, the broker's jars fetched while the compiler works. A make of its own, since the
+# Compiles everything, and fetches the broker's jars while the compiler works. A make of its own, since the
 # first one was read before the packages were there.
-prepared: deps
+programs: deps
 	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc)) build kafka
 
 venv: $(VENV)/.complete ## install the Python packages of the tests into .moru/venv
@@ -31,10 +31,10 @@ $(VENV)/.complete: tests/requirements.txt | deps
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
-run: prepared ## start moru here and stay; Ctrl-C takes all of it down
+run: programs ## start moru here and stay; Ctrl-C takes all of it down
 	@exec $(STACK) run $(STACK_OPTIONS)
 
-up: prepared ## start moru in the background; returns when it is ready
+up: programs ## start moru in the background; returns when it is ready
 	@exec $(STACK) up $(STACK_OPTIONS)
 
 down: ## stop what run or up have started in STATE (default .moru)
@@ -48,5 +48,5 @@ status: ## list the processes of the stack
 
 # FLOW chooses tests: make flow FLOW='tests/flow/test_stack.py -k postgres'.
 FLOW ?= tests/flow
-flow: prepared venv ## the flow tests, on a stack of their own
+flow: programs venv ## the flow tests, on a stack of their own
 	@BUILD='$(BUILD)' CACHE='$(CACHE)' $(VENV)/bin/python -m pytest $(FLOW)

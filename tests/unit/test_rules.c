@@ -13,7 +13,7 @@
 enum { HOSTILE_BYTES = 4 * 1024 * 1024 };
 
 struct sample {
-    const char *name;
+    const char *name;   /* NULL: it says enough itself */
     const char *passes; /* a letter for each check in order, '-' for one that fails */
     const char *output;
 };
@@ -21,6 +21,7 @@ struct sample {
 static const struct sample SAMPLES[] = {
 #include "tests/unit/rules_samples_code.inc"
 #include "tests/unit/rules_samples_secrets.inc"
+#include "tests/unit/rules_samples_short.inc"
 };
 
 static void samples_pass_the_checks_they_should(void **state) {
@@ -36,8 +37,8 @@ static void samples_pass_the_checks_they_should(void **state) {
             passed += result.checks[j].passed;
             if (result.checks[j].passed == (sample->passes[j] != '-'))
                 continue;
-            print_error("%s: %s is %s\n", sample->name, result.checks[j].name,
-                result.checks[j].passed ? "true" : "false");
+            print_error("%s: %s is %s\n", sample->name == NULL ? sample->output : sample->name,
+                result.checks[j].name, result.checks[j].passed ? "true" : "false");
             wrong++;
         }
         assert_true(result.score == passed / 5.0);
@@ -101,13 +102,11 @@ static bool applies_to_hostile(const char *begin, const char *repeated) {
 /* Ends in time only because all scans are linear; an answer of this size is the largest there is. */
 static void huge_hostile_outputs_are_scanned_to_their_end(void **state) {
     (void)state;
-    static const char *const REPEATED[] = {"\"", "'", "(", "[", "{", ")", "4", "4111 ", "4-", "`", "```\n", "~~~ \n",
-        "eyJ", "eyJ.", "eyJ-", "sk-", "xoxb-", "-----BEGIN ", "://", "://a:", "password", "password=", "password=\"",
-        "pwd:", "a.", "-", "\n", "a\n", "x\n(", "/", "=/[", "$$", "$a", "<<", "<<A\n", "<", "<script", "<!--", "${",
-        "`${", "/*", "'a ", "r#\"", "R\"(", "@\"", "\\", "\xc3\xa9", "\xe3\x80\x80", "bot1", "bearer ", "* ", "( ",
-        "#", "case a in ", "def a(", "x = ", "1'"};
-    static const char *const BEGIN[] = {"", "```python\n", "```js\n", "```sh\n", "```sql\n", "```rust\n", "```php\n",
-        "```html\n", "```\nint x = 1;\n"};
+    static const char *const REPEATED[] = {"\"", "'", "(", ")", "4", "4111 ", "`", "```\n", "eyJ", "eyJ.",
+        "sk-", "-----BEGIN ", "://a:", "pwd:", "a.", "a\n", "=/[", "$$", "<<A\n", "<script", "${", "/*",
+        "'a ", "R\"(", "\\"};
+    static const char *const BEGIN[] = {"", "```python\n", "```js\n", "```sh\n", "```sql\n", "```rust\n",
+        "```php\n", "```html\n", "```\nint x = 1;\n"};
     for (size_t i = 0; i < sizeof REPEATED / sizeof REPEATED[0]; i++)
         applies_to_hostile(BEGIN[i % (sizeof BEGIN / sizeof BEGIN[0])], REPEATED[i]);
     assert_false(applies_to_hostile("x = f(1)\n", "("));

@@ -200,6 +200,13 @@ static bool bare_is_secret(
     return alone && value_is_mixed(value, 6) && ends_line(cursor->whole, value.end);
 }
 
+/* "prefix-" + rest: only a part of the value. */
+static bool goes_on(struct text whole, struct text value) {
+    struct cursor cursor = {whole, value.end < whole.end ? value.end + 1 : whole.end};
+    skip_blanks(&cursor);
+    return peek(&cursor, 0) == '+';
+}
+
 static bool is_macro(struct text whole, struct text name) {
     static const char DEFINE[] = "#define ";
     size_t length = sizeof DEFINE - 1;
@@ -217,7 +224,8 @@ static bool quoted_is_secret(
     if (!read_string(cursor, &value))
         return false;
     bool mixed = value_is_mixed(value, 6);
-    bool weak_tie = tie == TIE_COMPARE || (tie == TIE_SPACE && !is_macro(cursor->whole, name));
+    bool weak_tie = goes_on(cursor->whole, value) || tie == TIE_COMPARE ||
+                    (tie == TIE_SPACE && !is_macro(cursor->whole, name));
     return (mixed || !weak_tie) && value_is_secret(value, kind, word);
 }
 

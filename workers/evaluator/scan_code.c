@@ -66,13 +66,19 @@ static bool is_brackets_only(struct text text) {
     return true;
 }
 
+/* YAML looks much like a letter's head; only the tag tells it. */
+static bool is_yaml(const struct piece *piece) {
+    struct text text = text_trim(piece->text);
+    return text_one_of_any_case(piece->tag, "yaml yml") && text_find_any_case(text, ":") != NULL;
+}
+
 /* A tag that names a language vouches for its fence, but not for one with nothing but prose in it. */
 static bool piece_has_code(const struct piece *piece, int *budget) {
     struct profile profile;
     read_profile(piece->text, &profile, budget);
     enum language language = language_of_tag(piece->tag);
     bool named = piece->fenced && language != LANGUAGE_UNKNOWN && language != LANGUAGE_TEXT;
-    return is_code(&profile) || (named && profile.weak > 0);
+    return is_code(&profile) || (named && profile.weak > 0) || is_yaml(piece);
 }
 
 bool scan_has_code(const char *output) {

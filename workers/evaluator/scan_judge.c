@@ -57,13 +57,14 @@ static bool has_block(const struct line *line) {
         const struct token *token = &line->tokens[i];
         if (text_is(token->text, ";") && braces > 0)
             return true;
+        braces -= text_is(token->text, "}");
         if (!text_is(token->text, "{") || token->type != TOKEN_SIGN)
             continue;
         braces++;
         if (i > 0 && text_is(token[-1].text, ")"))
             return true;
     }
-    if (line->count < 2 || braces == 0 || !text_is(line->tokens[line->count - 1].text, "{"))
+    if (line->count < 2 || !text_is(line->tokens[line->count - 1].text, "{"))
         return false;
     const struct token *before = &line->tokens[line->count - 2];
     return before->type != TOKEN_SIGN || text_one_of(before->text, ") = > ( [ , => -> :: ] *") ||

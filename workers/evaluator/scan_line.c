@@ -56,9 +56,14 @@ static void read_word(struct text rest, struct token *token) {
 /* A string that does not close on the line runs to its end. */
 static void read_string(struct text rest, struct token *token) {
     const char *at = rest.at + 1;
+    token->type = TOKEN_STRING;
+    if (text_starts(rest, "\"\"\"") || text_starts(rest, "'''")) {
+        const char *end = memmem(rest.at + 3, text_length(rest) - 3, rest.at, 3);
+        token->text.end = end == NULL ? rest.end : end + 3;
+        return;
+    }
     while (at < rest.end && *at != *rest.at)
         at += *at == '\\' && at + 1 < rest.end ? 2 : 1;
-    token->type = TOKEN_STRING;
     token->text.end = at < rest.end ? at + 1 : rest.end;
 }
 
@@ -74,9 +79,7 @@ static void read_sign(struct text rest, struct token *token) {
 }
 
 static bool comment_begins(struct text rest, const struct line *line, bool spaced) {
-    bool first = line->count == 0;
-    bool apart = !first && spaced;
-    return apart && (text_starts(rest, "# ") || text_starts(rest, "//"));
+    return line->count > 0 && spaced && (text_starts(rest, "# ") || text_starts(rest, "//"));
 }
 
 void line_read(struct text text, struct line *line) {
