@@ -21,6 +21,10 @@ ALL_LDFLAGS = $(LDFLAGS) -pie -Wl,-z,relro,-z,now,--as-needed \
 comma := ,
 JOBS = -j$(shell nproc)
 
+include deploy/local/local.mk
+include deploy/local/llm.mk
+include tests/bench/bench.mk
+
 SHARED_SOURCES := $(wildcard shared/*.c)
 RUN_SOURCES := $(wildcard workers/*.c)
 PROGRAMS := gateway generator evaluator recorder setup
@@ -34,7 +38,10 @@ BINARIES := $(PROGRAMS:%=$(BUILD)/moru-%)
 # Code generated from schemas/: one .c and .h for each message, for the topics, the API and the SQL.
 GENERATED := $(BUILD)/schemas/.generated
 SCHEMA_FILES := $(shell find schemas -name '*.json' -o -name '*.yaml' -o -name '*.sql' -o -name '*.py')
+# Targets that install packages first, or need none, are not to make anything while this file is read.
+ifneq ($(filter-out $(LOCAL_TARGETS) test run-llm test-llm bench help clean lint,$(or $(MAKECMDGOALS),build)),)
 -include $(BUILD)/schemas/sources.mk
+endif
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBRARY := $(BUILD)/libmoru.a
 
@@ -105,10 +112,6 @@ docs/settings.md: build
 	for program in $(filter-out setup,$(PROGRAMS)) setup; do $(BUILD)/moru-$$program --describe; done; } > $@
 docs: docs/settings.md ## write docs/settings.md from the programs' tables
 .PHONY: docs docs/settings.md
-
-include deploy/local/local.mk
-include deploy/local/llm.mk
-include tests/bench/bench.mk
 
 clean: ## remove what was built (not .moru/)
 	rm -rf $(BUILD) $(BUILD)-sanitize

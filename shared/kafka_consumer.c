@@ -118,7 +118,7 @@ static void answer_next(struct kafka_consumer *consumer) {
     else if (consumer->first->partitions->cnt)
         query_committed(consumer);
     else
-        kafka_consumer_start(consumer, NULL, 0);
+        consumer->options.assigned(consumer->options.context, NULL, 0); /* more members than partitions */
 }
 
 static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions,

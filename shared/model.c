@@ -33,9 +33,30 @@ struct setting model_settings[] = {
 /* model_open chooses among these by name. */
 static const struct model_provider *const providers[] = {&model_mock, &model_openai};
 
+struct metric model_metrics[] = {
+    {.name = "agent_model_calls_total", .type = METRIC_COUNTER, .help = "Calls of the model, by outcome: ok, retry, reject.",
+        .labels = {"provider", "outcome"}},
+    {.name = "agent_model_call_seconds", .type = METRIC_HISTOGRAM, .help = "Time of one call of the model.",
+        .labels = {"provider"}},
+    {.name = "agent_model_tokens_total", .type = METRIC_COUNTER, .help = "Tokens that the model reported.",
+        .labels = {"provider", "kind"}},
+    {0},
+};
+
 struct model {
     const struct model_provider *provider;
     void *state;
+    struct counted_call *calls;
+};
+
+/* A call on its way, so that its outcome can be counted and closing can give it up. */
+struct counted_call {
+    struct counted_call *previous, *next;
+    struct model *model;
+    struct model_call *under_way;
+    model_done done;
+    void *context;
+    uint64_t started; /* uv_hrtime */
 };
 
 static const struct model_provider *choose(void) {
@@ -76,17 +97,43 @@ const char *model_name(const struct model *model) {
     return model->provider->name;
 }
 
-struct model_call *model_call(struct model *model, const struct model_request *request, model_done done, void *context) {
-    return model->provider->call(model->state, request, done, context);
+static void forget(struct counted_call *call) {
+    *(call->previous ? &call->previous->next : &call->model->calls) = call->next;
+    if (call->next)
+        call->next->previous = call->previous;
+    free(call);
 }
 
-void model_cancel(struct model *model, struct model_call **call) {
-    if (*call)
-        model->provider->cancel(model->state, *call);
-    *call = NULL;
+static void on_done(void *context, const struct model_answer *answer) {
+    static const char *const OUTCOMES[] = {[MODEL_OK] = "ok", [MODEL_RETRY] = "retry", [MODEL_REJECT] = "reject"};
+    struct counted_call call = *(struct counted_call *)context;
+    const char *provider = call.model->provider->name;
+    forget(context);
+    metric_count(&model_metrics[0], 1, provider, OUTCOMES[answer->status]);
+    metric_observe(&model_metrics[1], (double)(uv_hrtime() - call.started) / 1e9, provider);
+    metric_count(&model_metrics[2], (double)answer->prompt_tokens, provider, "prompt");
+    metric_count(&model_metrics[2], (double)answer->completion_tokens, provider, "completion");
+    call.done(call.context, answer);
+}
+
+void model_call(struct model *model, const struct model_request *request, model_done done, void *context) {
+    struct counted_call *call = malloc(sizeof *call);
+    if (!call)
+        abort();
+    *call = (struct counted_call){
+        .next = model->calls, .model = model, .done = done, .context = context, .started = uv_hrtime()};
+    if (call->next)
+        call->next->previous = call;
+    model->calls = call;
+    call->under_way = model->provider->call(model->state, request, on_done, call);
 }
 
 void model_close(struct model **model) {
+    for (struct counted_call *call = (*model)->calls, *next; call; call = next) {
+        next = call->next;
+        (*model)->provider->cancel((*model)->state, call->under_way);
+        free(call);
+    }
     (*model)->provider->close((*model)->state);
     free(*model);
     *model = NULL;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "shared/metrics.h"
 #include "shared/settings.h"
 
 struct http_client;
@@ -16,6 +17,7 @@ struct model_call;
 /* LLM_API_KEY (secret), LLM_BASE_URL, LLM_MODEL, LLM_TIMEOUT_MS, LLM_CONNECT_TIMEOUT_MS, LLM_MAX_TOKENS,
  * LLM_OUTPUT_BYTES_MAX. */
 extern struct setting model_settings[];
+extern struct metric model_metrics[];
 
 struct model_request {
     const char *system; /* "" : none */
@@ -62,11 +64,9 @@ const char *model_name(const struct model *model);
 
 /* Starts one call, without retries; done is called once, from the loop, never from inside model_call. The request is
  * copied. */
-struct model_call *model_call(struct model *model, const struct model_request *request, model_done done, void *context);
+void model_call(struct model *model, const struct model_request *request, model_done done, void *context);
 
-/* Gives a call up: done is not called. Nulls *call; *call may be NULL. */
-void model_cancel(struct model *model, struct model_call **call);
-
+/* Calls under way are given up: their done is not called. Nulls *model. */
 void model_close(struct model **model);
 
 #endif

@@ -236,7 +236,8 @@ static void on_postgres(void *context, bool ready) {
 
 static const char *kafka_broken_check(void *context) {
     struct run *run = context;
-    return kafka_broken(run->kafka);
+    const char *broken = kafka_broken(run->kafka);
+    return broken ? broken : run->joined ? NULL : "the consumer group has not given out its partitions yet";
 }
 
 static const char *postgres_broken_check(void *context) {
@@ -304,6 +305,8 @@ static void load_settings(const struct worker *worker, struct arena *arena, int 
     metrics_add_table(run_metrics);
     if (worker->metrics)
         metrics_add_table(worker->metrics);
+    if (worker->more_metrics)
+        metrics_add_table(worker->more_metrics);
     struct program program = {.name = arena_format(arena, "moru-%s", worker->service), .service = worker->service,
         .purpose = worker->purpose, .tables = tables};
     settings_load(&program, argc, argv);

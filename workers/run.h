@@ -56,7 +56,7 @@ struct worker {
     const char *purpose;                 /* one sentence for --help */
     const char *port;                    /* default of LISTEN_PORT */
     struct setting *const *settings;     /* tables beside those of the loop; NULL-terminated, or NULL */
-    struct metric *metrics;              /* the worker's table, or NULL */
+    struct metric *metrics, *more_metrics; /* the worker's tables, or NULL */
     const struct topic *const *inputs;   /* NULL-terminated */
     const struct topic *const *outputs;  /* NULL-terminated; dead-letters need not be named */
     bool postgres;                       /* it needs Postgres: no job begins while that is away */

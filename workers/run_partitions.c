@@ -50,24 +50,27 @@ void partition_ended(struct run *run, struct partition *partition) {
 }
 
 static void begin_with_kafka(struct run *run, const struct kafka_position *positions, int count) {
+    int from_beginning = 0;
     for (int i = 0; i < count; i++) {
         struct partition *partition =
             partition_add(run, positions[i].topic, positions[i].partition, positions[i].offset);
         bool restored = positions[i].metadata && positions_restore(partition->positions, positions[i].metadata);
-        if (positions[i].offset < 0)
-            log_info("partition_from_beginning", log_string("topic", positions[i].topic),
-                log_integer("partition", positions[i].partition), log_string("reason", "no committed offset"));
-        else if (positions[i].metadata && !restored)
+        from_beginning += positions[i].offset < 0;
+        if (positions[i].metadata && !restored)
             log_warn("positions_not_understood", log_string("topic", positions[i].topic),
                 log_integer("partition", positions[i].partition), log_integer("offset", positions[i].offset));
     }
+    if (from_beginning)
+        log_info("partitions_from_beginning", log_integer("partitions", from_beginning),
+            log_string("reason", "they have no committed offset"));
     kafka_consumer_start(run->consumer, positions, count);
+    run->joined = true;
     run_wake(run);
 }
 
 void partitions_assigned(void *context, const struct kafka_position *positions, int count) {
     struct run *run = context;
-    if (!run->worker->assigned) {
+    if (!run->worker->assigned || !count) {
         begin_with_kafka(run, positions, count);
         return;
     }

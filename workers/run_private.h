@@ -66,6 +66,7 @@ struct run {
     uv_timer_t commit_timer, revoke_timer, grace_timer;
     uv_signal_t sigterm, sigint;
     bool full; /* a lane was not read for want of room: the next job's end looks again */
+    bool joined; /* the group has given us partitions, or told that there are none for us */
     bool draining, leaving;
     int exit_code;
 };

@@ -163,6 +163,7 @@ const struct worker evaluator_worker = {
     .port = "8002",
     .settings = settings,
     .metrics = metrics,
+    .more_metrics = model_metrics,
     .inputs = inputs,
     .outputs = outputs,
     .routes = routes,

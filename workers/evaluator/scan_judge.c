@@ -114,7 +114,7 @@ static bool judge_shapes(const struct line *line, struct line_verdict *verdict) 
     bool busy = line_is_busy(line);
     bool statement = busy && line->tokens[0].type != TOKEN_STRING;
     for (const struct shape *shape = SHAPES; shape->pattern != NULL; shape++) {
-        if ((shape->strength == IF_BUSY && !statement) || !shape_matches(shape->pattern, line))
+        if ((shape->strength == IF_BUSY && !statement) || !shape_matches(shape, line))
             continue;
         bool strong = shape->strength != WEAK && (shape->strength == STRONG || busy);
         verdict->shape = strong ? LINE_STRONG : LINE_WEAK;

@@ -140,7 +140,8 @@ bool value_is_placeholder(struct text value) {
 }
 
 static bool format_fits(const struct format *format, struct text rest) {
-    if (!text_starts(rest, format->prefix))
+    /* Almost every byte is told apart by the first one already. */
+    if (rest.at == rest.end || *rest.at != *format->prefix || !text_starts(rest, format->prefix))
         return false;
     rest.at += strlen(format->prefix);
     struct text body = take_run(rest, format->alphabet, KEY_BYTES_MAX);

@@ -1,6 +1,9 @@
 /* Matches the tokens of a line against patterns of tokens. */
 #include "workers/evaluator/scan_match.h"
 
+#include <ctype.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -76,40 +79,98 @@ bool line_is_busy(const struct line *line) {
     return false;
 }
 
-/* One item of a pattern. */
-struct item {
-    struct text text; /* without its flags */
-    bool tight;       /* '_' */
-    bool any_case;    /* '~' */
-    bool literal;     /* '\' */
+enum item_kind {
+    ITEM_LITERAL, /* a word or sign, or several with '|' between them */
+    ITEM_WORD, ITEM_CAPITAL, ITEM_VARIABLE, ITEM_STRING, ITEM_NAME, ITEM_EXPRESSION, ITEM_ANY, ITEM_END, ITEM_SEMICOLON,
 };
 
-static bool next_item(const char **pattern, struct item *item) {
+/* One item of a pattern. */
+struct item {
+    enum item_kind kind;
+    struct text text;   /* without its flags */
+    bool tight;         /* '_' */
+    bool any_case;      /* '~' */
+    uint64_t firsts[4]; /* the first bytes that a literal may have: most tokens are told apart by these */
+};
+
+enum { ITEMS_MAX = 24, SHAPES_MAX = 1024 };
+
+/* A pattern read once: the table is matched against every line. */
+struct pattern {
+    struct item *items;
+    int count;
+};
+
+static enum item_kind kind_of(struct text text, bool literal, bool last) {
+    static const struct {
+        const char *name;
+        enum item_kind kind;
+    } KINDS[] = {{"W", ITEM_WORD}, {"C", ITEM_CAPITAL}, {"V", ITEM_VARIABLE}, {"S", ITEM_STRING}, {"D", ITEM_NAME},
+        {"E", ITEM_EXPRESSION}, {"*", ITEM_ANY}, {"$", ITEM_END}, {";", ITEM_SEMICOLON}};
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS && !literal; i++)
+        if (text_is(text, KINDS[i].name) && (KINDS[i].kind != ITEM_SEMICOLON || last))
+            return KINDS[i].kind;
+    return ITEM_LITERAL;
+}
+
+static void add_first(struct item *item, unsigned char first) {
+    item->firsts[first / 64] |= UINT64_C(1) << first % 64;
+}
+
+/* "||" and "|" are signs; elsewhere '|' parts the options. */
+static struct text next_option(const struct item *item, const char *at) {
+    const char *bar = *item->text.at == '|' ? NULL : memchr(at, '|', (size_t)(item->text.end - at));
+    return (struct text){at, bar == NULL ? item->text.end : bar};
+}
+
+static void collect_firsts(struct item *item) {
+    for (const char *at = item->text.at; at < item->text.end; at = next_option(item, at).end + 1) {
+        add_first(item, (unsigned char)*at);
+        if (item->any_case) {
+            add_first(item, (unsigned char)tolower((unsigned char)*at));
+            add_first(item, (unsigned char)toupper((unsigned char)*at));
+        }
+    }
+}
+
+static const char *read_item(const char *at, struct item *item) {
+    bool literal = false;
     *item = (struct item){0};
-    const char *at = *pattern;
-    while (*at == ' ')
-        at++;
     for (; *at == '_' || *at == '~' || *at == '\\'; at++) {
         item->tight = item->tight || *at == '_';
         item->any_case = item->any_case || *at == '~';
-        item->literal = item->literal || *at == '\\';
+        literal = literal || *at == '\\';
     }
     item->text = (struct text){at, at + strcspn(at, " ")};
-    *pattern = item->text.end;
-    return item->text.at < item->text.end;
+    at = item->text.end + strspn(item->text.end, " ");
+    item->kind = kind_of(item->text, literal, *at == '\0');
+    collect_firsts(item);
+    return at;
 }
 
-static bool item_is(const struct item *item, const char *what) {
-    return !item->literal && text_is(item->text, what);
+static const struct pattern *pattern_of(const struct shape *shape) {
+    static struct pattern patterns[SHAPES_MAX];
+    struct pattern *pattern = &patterns[shape - SHAPES];
+    if (pattern->items != NULL)
+        return pattern;
+    pattern->items = calloc(ITEMS_MAX, sizeof *pattern->items);
+    if (pattern->items == NULL || shape - SHAPES >= SHAPES_MAX)
+        abort();
+    for (const char *at = shape->pattern; *at != '\0';) {
+        if (pattern->count == ITEMS_MAX)
+            abort();
+        at = read_item(at, &pattern->items[pattern->count++]);
+    }
+    return pattern;
 }
 
 static bool literal_fits(const struct item *item, struct text text) {
+    unsigned char first = (unsigned char)*text.at;
     size_t length = text_length(text);
-    /* "||" and "|" are signs; elsewhere '|' parts the options. */
-    bool options = *item->text.at != '|';
+    if (!(item->firsts[first / 64] >> first % 64 & 1))
+        return false;
     for (const char *at = item->text.at; at < item->text.end;) {
-        const char *bar = options ? memchr(at, '|', (size_t)(item->text.end - at)) : NULL;
-        struct text option = {at, bar == NULL ? item->text.end : bar};
+        struct text option = next_option(item, at);
         if (text_length(option) == length && (item->any_case ? strncasecmp(option.at, text.at, length)
                                                              : strncmp(option.at, text.at, length)) == 0)
             return true;
@@ -122,15 +183,18 @@ static bool literal_fits(const struct item *item, struct text text) {
 static bool token_fits(const struct item *item, const struct token *token) {
     if (item->tight && token->spaced)
         return false;
-    if (item_is(item, "S"))
+    switch (item->kind) {
+    case ITEM_STRING:
         return token->type == TOKEN_STRING;
-    if (item_is(item, "W"))
+    case ITEM_WORD:
         return token->type == TOKEN_WORD;
-    if (item_is(item, "C"))
+    case ITEM_CAPITAL:
         return token->type == TOKEN_WORD && byte_is_upper(*token->text.at);
-    if (item_is(item, "V"))
+    case ITEM_VARIABLE:
         return token->type == TOKEN_WORD && *token->text.at == '$';
-    return token->type != TOKEN_STRING && literal_fits(item, token->text);
+    default:
+        return token->type != TOKEN_STRING && literal_fits(item, token->text);
+    }
 }
 
 /* The index behind the dotted name at i, or i when there is none. */
@@ -146,52 +210,51 @@ static int skip_name(const struct line *line, int i) {
     return i;
 }
 
-static bool match(const char *pattern, const struct line *line, int i);
+static bool match(const struct item *item, const struct item *end, const struct line *line, int i);
 
 /* D takes the whole name, or less of it where the pattern names the last part: "D . each". */
-static bool match_name(const char *rest, const struct line *line, int i) {
-    for (int end = skip_name(line, i); end > i; end -= 2)
-        if (match(rest, line, end))
+static bool match_name(const struct item *rest, const struct item *end, const struct line *line, int i) {
+    for (int behind = skip_name(line, i); behind > i; behind -= 2)
+        if (match(rest, end, line, behind))
             return true;
     return false;
 }
 
 /* '*' and E take as many tokens as the rest of the pattern leaves them. */
-static bool match_run(const char *rest, const struct line *line, int i, bool expression) {
-    const char *ahead = rest;
-    struct item next;
-    if (!next_item(&ahead, &next))
+static bool match_run(const struct item *rest, const struct item *end, const struct line *line, int i,
+    bool expression) {
+    if (rest == end)
         return !expression || line_is_expression(line, i, line->count);
-    bool at_end = item_is(&next, "$") || (item_is(&next, ";") && *ahead == '\0');
-    for (int end = at_end ? line->count : i; end <= line->count; end++) {
+    bool at_end = rest->kind == ITEM_END || rest->kind == ITEM_SEMICOLON;
+    for (int behind = at_end ? line->count : i; behind <= line->count; behind++) {
         /* The rest is tried only where its first item fits. */
-        bool fits = at_end || (end < line->count && token_fits(&next, &line->tokens[end])) ||
-                    (end < line->count && item_is(&next, "D"));
-        if (fits && (!expression || line_is_expression(line, i, end)) && match(rest, line, end))
+        bool fits = at_end || (behind < line->count &&
+                                  (rest->kind == ITEM_NAME || token_fits(rest, &line->tokens[behind])));
+        if (fits && (!expression || line_is_expression(line, i, behind)) && match(rest, end, line, behind))
             return true;
     }
     return false;
 }
 
 /* Bounded: a pattern has few '*', a line LINE_TOKENS_MAX tokens. */
-static bool match(const char *pattern, const struct line *line, int i) {
-    struct item item;
-    while (next_item(&pattern, &item)) {
-        if (item_is(&item, "$"))
+static bool match(const struct item *item, const struct item *end, const struct line *line, int i) {
+    for (; item < end; item++) {
+        if (item->kind == ITEM_END)
             return i == line->count;
-        if (item_is(&item, ";") && *pattern == '\0')
+        if (item->kind == ITEM_SEMICOLON)
             return i == line->count && line->semicolon;
-        if (item_is(&item, "D"))
-            return match_name(pattern, line, i);
-        if (item_is(&item, "*") || item_is(&item, "E"))
-            return match_run(pattern, line, i, item_is(&item, "E"));
-        if (i >= line->count || !token_fits(&item, &line->tokens[i]))
+        if (item->kind == ITEM_NAME)
+            return match_name(item + 1, end, line, i);
+        if (item->kind == ITEM_ANY || item->kind == ITEM_EXPRESSION)
+            return match_run(item + 1, end, line, i, item->kind == ITEM_EXPRESSION);
+        if (i >= line->count || !token_fits(item, &line->tokens[i]))
             return false;
         i++;
     }
     return i == line->count;
 }
 
-bool shape_matches(const char *pattern, const struct line *line) {
-    return match(pattern, line, 0);
+bool shape_matches(const struct shape *shape, const struct line *line) {
+    const struct pattern *pattern = pattern_of(shape);
+    return match(pattern->items, pattern->items + pattern->count, line, 0);
 }

@@ -28,7 +28,8 @@ struct shape {
 
 extern const struct shape SHAPES[];
 
-bool shape_matches(const char *pattern, const struct line *line);
+/* shape is a row of SHAPES. */
+bool shape_matches(const struct shape *shape, const struct line *line);
 
 /* True when tokens begin…end could be an expression: not empty, operators between operands, no sentence. */
 bool line_is_expression(const struct line *line, int begin, int end);

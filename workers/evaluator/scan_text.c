@@ -83,15 +83,21 @@ const char *text_find_any_case(struct text text, const char *string) {
     return NULL;
 }
 
+/* Words are told apart by their first letter and their length: few are compared to their end. */
 static bool one_of(struct text text, const char *list, int (*compare)(const char *, const char *, size_t)) {
     size_t length = text_length(text);
     if (length == 0)
         return false;
-    while (*list != '\0') {
-        size_t word = strcspn(list, " ");
-        if (word == length && compare(list, text.at, length) == 0)
+    char first = (char)(*text.at & ~0x20); /* of letters: without their case */
+    for (size_t left = strlen(list); left >= length;) {
+        if ((*list & ~0x20) == first && (left == length || list[length] == ' ') &&
+            compare(list, text.at, length) == 0)
             return true;
-        list += word + (list[word] == ' ');
+        const char *space = memchr(list, ' ', left);
+        if (space == NULL)
+            return false;
+        left -= (size_t)(space + 1 - list);
+        list = space + 1;
     }
     return false;
 }

@@ -230,6 +230,7 @@ const struct worker generator_worker = {
     .port = "8001",
     .settings = settings,
     .metrics = metrics,
+    .more_metrics = model_metrics,
     .inputs = inputs,
     .outputs = outputs,
     .postgres = true,
