@@ -7,7 +7,7 @@
 #include "shared/kafka_private.h"
 #include "shared/log.h"
 
-enum { PROBE_TIMEOUT_MS = 2000, PROBE_PAUSE_MS = 250, OLDEST_MS_MAX = 2000, CLUSTER_ID_BYTES = 64 };
+enum { PROBE_TIMEOUT_MS = 2000, PROBE_PAUSE_MS = 250, OLDEST_MS_MAX = 2000, STICKY_MS = 5, CLUSTER_ID_BYTES = 64 };
 
 enum record_state { UNSENT, SENT, ENDED };
 
@@ -26,6 +26,8 @@ struct outstanding {
 struct known_topic {
     const char *name;
     int partitions; /* 0: it does not exist */
+    int sticky;     /* where records go that name no partition */
+    uint64_t since_ms;
 };
 
 struct kafka {
@@ -136,6 +138,25 @@ static void on_error(rd_kafka_t *handle, int error, const char *reason, void *op
         log_error("kafka_producer_fatal", log_string("reason", reason));
 }
 
+/* librdkafka sends one request for each partition: records that name none stay with one for a few milliseconds, so
+ * that they travel together. Nothing depends on which partition a key falls into. */
+static int32_t choose_partition(struct kafka *kafka, const struct kafka_record *record) {
+    uint64_t now = uv_now(kafka->loop);
+    if (record->partition >= 0)
+        return record->partition;
+    for (int i = 0; i < kafka->topic_count; i++) {
+        struct known_topic *topic = &kafka->topics[i];
+        if (strcmp(topic->name, record->topic) != 0 || !topic->partitions)
+            continue;
+        if (now - topic->since_ms >= STICKY_MS) {
+            topic->since_ms = now;
+            topic->sticky = (topic->sticky + 1) % topic->partitions;
+        }
+        return topic->sticky;
+    }
+    return RD_KAFKA_PARTITION_UA;
+}
+
 static void send_record(struct outstanding *item) {
     struct kafka *kafka = item->kafka;
     const struct kafka_record *record = &item->record;
@@ -145,7 +166,7 @@ static void send_record(struct outstanding *item) {
             (ssize_t)record->headers[i].length);
     /* Neither copied nor freed: the caller lends the value until done. */
     rd_kafka_resp_err_t error = rd_kafka_producev(kafka->handle, RD_KAFKA_V_TOPIC(record->topic),
-        RD_KAFKA_V_PARTITION(record->partition < 0 ? RD_KAFKA_PARTITION_UA : record->partition),
+        RD_KAFKA_V_PARTITION(choose_partition(kafka, record)),
         RD_KAFKA_V_KEY(record->key, record->key ? strlen(record->key) : 0),
         RD_KAFKA_V_VALUE((void *)record->value, record->length), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(item),
         RD_KAFKA_V_END);

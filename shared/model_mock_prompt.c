@@ -312,8 +312,9 @@ static int weigh_literal(const struct reading *reading, const struct mock_litera
         return ABSOLUTE;
     if (literal->quoted || literal->announced)
         return INSTRUCTION;
+    /* "reply with kindness" is no text, the world's best known greeting is one. */
     if (!only)
-        return verb & WORD_ANSWER ? 0 : SOMETHING;
+        return verb & WORD_ANSWER && strcmp(literal->text, "Hello World") != 0 ? 0 : SOMETHING;
     /* "always return results" is no text, "just print hello" is one. */
     return (verb & WORD_MAKE) && !reading->strict ? WEAK : ABSOLUTE;
 }

@@ -4,7 +4,7 @@
 /* Each line is one literal, so that the Python reads as Python; clang-format would join and break them. */
 /* clang-format off */
 const struct mock_snippet MOCK_PYTHON_LISTS[] = {
-    {"sort", "sort;sort list;sort numbers;sort array",
+    {"sort", "sort",
      "def sort_list(items: list) -> list:\n"
      "    \"\"\"Sort a list in ascending order; the list that was given stays as it is.\"\"\"\n"
      "    if len(items) <= 1:\n"

@@ -14,6 +14,7 @@ struct phrase {
     const struct mock_snippet *snippet;
     unsigned short keywords[PHRASE_WORDS_MAX];
     int count;
+    int rank; /* more words say more */
 };
 
 /* The tables' phrases with their words numbered, so that finding one is a look at a few bits. */
@@ -43,6 +44,8 @@ static void add_phrases(const struct mock_snippet *snippet) {
             at += length + (at[length] == ' ');
         }
         at += *at == ';';
+        /* A hello world server is a server. */
+        phrase->rank = strcmp(snippet->name, "hello_world") == 0 ? 0 : phrase->count;
     }
 }
 
@@ -85,8 +88,8 @@ const struct mock_snippet *mock_find_snippet(const struct mock_words *words) {
     for (size_t i = 0; i < known.count; i++) {
         const struct phrase *phrase = &known.phrases[i];
         unsigned place = place_of(phrase, places);
-        /* More words say more; among equals what comes first is what is asked for. */
-        if (place && (!best || phrase->count > best->count || (phrase->count == best->count && place < best_place))) {
+        /* Among equals what comes first is what is asked for. */
+        if (place && (!best || phrase->rank > best->rank || (phrase->rank == best->rank && place < best_place))) {
             best = phrase;
             best_place = place;
         }

@@ -4,7 +4,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,8 +73,8 @@ static void read_double(const struct program *program, const struct setting *set
     char *end;
     errno = 0;
     double value = strtod(text, &end);
-    if (errno || !has_only(text, "+-.0123456789eE") || *text == '+' || *end || !isfinite(value) ||
-        value < setting->min || value > setting->max)
+    if (errno || !has_only(text, "+-.0123456789eE") || *text == '+' || *end || value < setting->min ||
+        value > setting->max)
         refuse(
             program, setting, "'%.40s' is not a number between %g and %g", text, setting->min, setting->max);
     *(double *)setting->value = value;

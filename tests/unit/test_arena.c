@@ -1,8 +1,10 @@
-/* Arenas and the buffers in them: alignment, zeroes, growth in place and by copy, and texts that outgrow their place. */
+/* Arenas and the buffers in them: alignment, zeroes, growth in place and by copy, and texts that outgrow
+ * their place. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -154,7 +156,7 @@ static void buffers_that_grow_in_turns_keep_their_texts(void **state) {
     assert_int_equal(even.length, 50000);
     assert_int_equal(odd.length, 50000);
     for (int i = 0; i < 20000; i++) {
-        char expected[8];
+        char expected[16];
         const char *text = (i % 2 ? odd.data : even.data) + (i / 2) * 5;
         snprintf(expected, sizeof expected, "%05d", i);
         assert_memory_equal(text, expected, 5);

@@ -16,12 +16,12 @@ struct profile {
     struct text code; /* from the first line that is not prose to the last */
 };
 
-/* Judges at most *budget lines, and takes them off it. */
-static void read_profile(struct text text, struct profile *profile, int *budget) {
+/* Judges at most *budget lines, and takes them off it; to_code: no further than the first line that settles it. */
+static void read_profile(struct text text, struct profile *profile, int *budget, bool to_code) {
     struct text rest = text, line;
     *profile = (struct profile){.code = {text.at, text.at}};
     bool begun = false;
-    for (; *budget > 0 && text_next_line(&rest, &line); --*budget) {
+    for (; *budget > 0 && !(to_code && profile->strong > 0) && text_next_line(&rest, &line); --*budget) {
         struct line_verdict verdict = line_judge(line);
         profile->prose += verdict.shape == LINE_PROSE;
         profile->neutral += verdict.shape == LINE_NEUTRAL;
@@ -75,7 +75,7 @@ static bool is_yaml(const struct piece *piece) {
 /* A tag that names a language vouches for its fence, but not for one with nothing but prose in it. */
 static bool piece_has_code(const struct piece *piece, int *budget) {
     struct profile profile;
-    read_profile(piece->text, &profile, budget);
+    read_profile(piece->text, &profile, budget, true);
     enum language language = language_of_tag(piece->tag);
     bool named = piece->fenced && language != LANGUAGE_UNKNOWN && language != LANGUAGE_TEXT;
     return is_code(&profile) || (named && profile.weak > 0) || is_yaml(piece);
@@ -98,8 +98,8 @@ static bool fence_is_balanced(const struct piece *piece, int *budget) {
         return false;
     if (language == LANGUAGE_TEXT)
         return true;
-    read_profile(piece->text, &profile, budget);
     if (language == LANGUAGE_UNKNOWN) {
+        read_profile(piece->text, &profile, budget, false);
         if (!is_code(&profile) && profile.prose > 0)
             return true;
         language = guess_language(&profile);
@@ -111,7 +111,7 @@ static bool plain_is_balanced(struct text text, int *budget) {
     struct profile profile;
     if (is_brackets_only(text))
         return syntax_is_balanced(text, LANGUAGE_UNKNOWN);
-    read_profile(text, &profile, budget);
+    read_profile(text, &profile, budget, false);
     /* Prose behind the code may hold apostrophes and smileys; what looks like prose may be the end of a
      * string. */
     enum language language = guess_language(&profile);
