@@ -36,6 +36,7 @@ struct http_call {
     struct buffer answer;
     size_t answer_bytes_max;
     bool too_long;
+    bool headers_whole;               /* the empty line after them has come */
     uint64_t started_ns, deadline_ms; /* by uv_hrtime and uv_now */
     http_call_done done;
     void *context;
@@ -128,7 +129,8 @@ static int set_socket(CURL *easy, curl_socket_t socket, int what, void *context,
 }
 
 struct http_client *http_client_open(uv_loop_t *loop) {
-    /* A TLS library may write to a socket whose peer has gone; with CURLOPT_NOSIGNAL curl leaves that signal to us. */
+    /* A TLS library may write to a socket whose peer has gone; with CURLOPT_NOSIGNAL curl leaves that signal
+     * to us. */
     signal(SIGPIPE, SIG_IGN);
     struct http_client *client = calloc(1, sizeof *client);
     if (!client || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(client->multi = curl_multi_init()))
@@ -157,6 +159,16 @@ static size_t on_body(char *data, size_t one, size_t length, void *context) {
     return length;
 }
 
+static size_t on_header(char *line, size_t one, size_t length, void *context) {
+    struct http_call *call = context;
+    (void)one;
+    if (length >= 5 && memcmp(line, "HTTP/", 5) == 0)
+        call->headers_whole = false;
+    else if (length && (line[0] == '\r' || line[0] == '\n'))
+        call->headers_whole = true;
+    return length;
+}
+
 static void add_header(struct http_call *call, const char *header) {
     struct curl_slist *longer = curl_slist_append(call->headers, header);
     if (!longer)
@@ -181,6 +193,8 @@ static void set_options(struct http_call *call, const struct http_call_request *
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "moru");
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
@@ -253,7 +267,8 @@ static void on_deadline(uv_timer_t *timer) {
     while (call && !(call->lookup && call->deadline_ms <= now))
         call = call->next;
     if (call)
-        end_call(call, &(struct http_call_answer){.error = "timed out while looking up the host", .timed_out = true});
+        end_call(call,
+            &(struct http_call_answer){.error = "timed out while looking up the host", .timed_out = true});
     /* One at a time, since done may have changed the list; the timer comes back at once for the next. */
     if (client->multi)
         set_deadline(client);
@@ -291,8 +306,8 @@ static CURL *take_easy(struct http_client *client) {
     return easy;
 }
 
-struct http_call *http_client_post(struct http_client *client, const struct http_call_request *request,
-    http_call_done done, void *context) {
+struct http_call *http_client_post(
+    struct http_client *client, const struct http_call_request *request, http_call_done done, void *context) {
     struct arena *arena = arena_create(0);
     struct http_call *call = arena_alloc(arena, sizeof *call);
     call->client = client;
@@ -375,6 +390,9 @@ static const char *describe(struct http_call *call, CURLcode result) {
 
 static void finish(struct http_call *call, CURLcode result) {
     struct http_call_answer answer = {.retry_after_ms = -1};
+    /* A connection that breaks within the headers is an empty answer to curl. */
+    if (result == CURLE_OK && !call->headers_whole)
+        result = CURLE_GOT_NOTHING;
     if (result == CURLE_OK) {
         long status = 0;
         curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);

@@ -100,7 +100,8 @@ static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *lis
     uv_freeaddrinfo(list);
     /* After a failure the old addresses serve on; the next call asks again. */
     char error[256];
-    snprintf(error, sizeof error, "cannot look up the host: %s", status ? uv_strerror(status) : "it has no address");
+    snprintf(error, sizeof error, "cannot look up the host: %s",
+        status ? uv_strerror(status) : "it has no address");
     if (!hosts->closed)
         answer_waiting(host, error);
     release(hosts);
@@ -153,7 +154,8 @@ struct http_hosts *http_hosts_open(uv_loop_t *loop) {
     return hosts;
 }
 
-struct http_lookup *http_hosts_find(struct http_hosts *hosts, const char *name, http_lookup_done done, void *context) {
+struct http_lookup *http_hosts_find(
+    struct http_hosts *hosts, const char *name, http_lookup_done done, void *context) {
     struct host *host = find_host(hosts, name);
     struct http_lookup *lookup = calloc(1, sizeof *lookup);
     if (!lookup)

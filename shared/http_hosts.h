@@ -14,7 +14,8 @@ typedef void (*http_lookup_done)(void *context, const char *addresses, const cha
 struct http_hosts *http_hosts_open(uv_loop_t *loop);
 
 /* done is called once, from the loop, never from inside this call. */
-struct http_lookup *http_hosts_find(struct http_hosts *hosts, const char *host, http_lookup_done done, void *context);
+struct http_lookup *http_hosts_find(
+    struct http_hosts *hosts, const char *host, http_lookup_done done, void *context);
 
 /* done is not called. Nulls *lookup; *lookup may be NULL. */
 void http_lookup_cancel(struct http_lookup **lookup);

@@ -24,6 +24,7 @@ enum {
     BACKLOG = 4096,
     CONNECTION_BYTES = 32768, /* headers of one request, and libmicrohttpd's own buffers */
     FILES_KEPT = 64,          /* open files that are not connections */
+    WATCH_MS = 100,           /* a request that waits longer has its socket watched */
     DISCARD_BYTES_MAX = 64 << 20, /* of a body that is too long: read on, so that its sender sees the answer */
 };
 
@@ -67,6 +68,7 @@ struct http_request {
     int status;
     bool handled;   /* the route's handler was called */
     bool suspended; /* waits for http_respond */
+    uint64_t suspended_at; /* loop time in ms */
     bool dropped;   /* its connection is to be closed without an answer */
     uv_poll_t *watch; /* of a suspended request's socket */
     void (*left)(void *context);
@@ -80,7 +82,7 @@ struct http_server {
     const struct http_route *routes;
     void *context;
     uv_poll_t poll;
-    uv_timer_t timer;
+    uv_timer_t timer, watch_timer;
     uv_prepare_t prepare;
     uv_check_t check;
     struct http_request *requests;
@@ -240,6 +242,14 @@ static void unwatch(struct http_request *request) {
     request->watch = NULL;
 }
 
+/* Watching costs a few system calls: most requests are answered before it would tell anything. */
+static void on_watch_timer(uv_timer_t *timer) {
+    struct http_server *server = timer->data;
+    for (struct http_request *request = server->requests; request; request = request->next)
+        if (request->suspended && !request->watch && uv_now(server->loop) - request->suspended_at >= WATCH_MS)
+            watch_socket(request);
+}
+
 static void resume(struct http_request *request) {
     unwatch(request);
     request->suspended = false;
@@ -273,8 +283,8 @@ static enum MHD_Result handle(struct http_request *request) {
     if (request->response)
         return queue_response(request);
     request->suspended = true;
+    request->suspended_at = uv_now(request->server->loop);
     MHD_suspend_connection(request->connection);
-    watch_socket(request);
     return MHD_YES;
 }
 
@@ -419,7 +429,9 @@ static void start_handles(struct http_server *server) {
     uv_timer_init(server->loop, &server->timer);
     uv_prepare_init(server->loop, &server->prepare);
     uv_check_init(server->loop, &server->check);
-    server->poll.data = server->timer.data = server->prepare.data = server->check.data = server;
+    uv_timer_init(server->loop, &server->watch_timer);
+    uv_timer_start(&server->watch_timer, on_watch_timer, WATCH_MS, WATCH_MS);
+    server->watch_timer.data = server->poll.data = server->timer.data = server->prepare.data = server->check.data = server;
     uv_poll_start(&server->poll, UV_READABLE, on_readable);
     uv_prepare_start(&server->prepare, on_prepare);
     uv_check_start(&server->check, on_check);
@@ -481,6 +493,7 @@ void http_server_close(struct http_server **server_pointer) {
     MHD_stop_daemon(server->daemon);
     uv_close((uv_handle_t *)&server->poll, NULL);
     uv_close((uv_handle_t *)&server->timer, NULL);
+    uv_close((uv_handle_t *)&server->watch_timer, NULL);
     uv_close((uv_handle_t *)&server->prepare, NULL);
     uv_close((uv_handle_t *)&server->check, on_closed);
 }

@@ -7,27 +7,30 @@
 #include "shared/kafka_private.h"
 #include "shared/log.h"
 
-enum { PROBE_TIMEOUT_MS = 2000, PROBE_PAUSE_MS = 250, OLDEST_MS_MAX = 2000, STICKY_MS = 5, CLUSTER_ID_BYTES = 64 };
-
-enum record_state { UNSENT, SENT, ENDED };
+enum { PROBE_TIMEOUT_MS = 2000, PROBE_PAUSE_MS = 250, OLDEST_MS_MAX = 2000, BATCH_MS_MAX = 50, CLUSTER_ID_BYTES = 64 };
 
 /* One record on its way. */
 struct outstanding {
-    struct outstanding *previous, *next;
+    struct outstanding *previous, *next; /* all of them, in the order of kafka_produce */
+    struct outstanding *next_pending;    /* those of its topic that are not sent yet */
     struct kafka *kafka;
+    struct known_topic *topic;
     struct kafka_record record;
     kafka_done done;
     void *context;
-    uint64_t since_ms; /* loop time of kafka_produce */
-    enum record_state state;
-    const char *reason; /* ENDED: why it was refused without having been sent */
+    uint64_t since_ms;   /* loop time of kafka_produce */
+    const char *refused; /* librdkafka did not take it: why */
 };
 
+/* A topic's records travel in batches: what comes while one is under way gathers for the next, as in Nagle's algorithm.
+ * So a quiet topic has no delay, a busy one few requests, and there is no timer. */
 struct known_topic {
     const char *name;
-    int partitions; /* 0: it does not exist */
-    int sticky;     /* where records go that name no partition */
-    uint64_t since_ms;
+    int partitions; /* 0: it does not exist, or is not known */
+    int partition;  /* where the records of a batch go that name none; another one for each batch */
+    struct outstanding *pending, **pending_end;
+    size_t unacknowledged; /* records of the batch under way */
+    uint64_t batch_ms;     /* when that one was sent */
 };
 
 struct kafka {
@@ -35,16 +38,17 @@ struct kafka {
     struct kafka_options options;
     rd_kafka_t *handle; /* NULL while it is being replaced */
     struct kafka_wake wake;
-    uv_timer_t *timer; /* probes, resends */
+    uv_timer_t *timer; /* probes, and sends what could not be sent */
+    uv_prepare_t *prepare; /* sends what a turn of the loop has produced */
     struct outstanding *oldest, *newest, *spare;
     size_t count, bytes;
-    struct known_topic *topics;
-    int topic_count;
+    struct known_topic *topics; /* the last one stands for all that were not named at the start */
+    int topic_count;            /* of those named */
     char cluster_id[CLUSTER_ID_BYTES];
     char missing[256];
     bool away;   /* no answer yet, or all brokers down, until a probe succeeds */
     bool ready;  /* as last told by changed */
-    bool probing, resend, refused, closing;
+    bool probing, due, refused, closing;
     uint64_t waiting_said_ms;
 };
 
@@ -68,6 +72,13 @@ static void link_newest(struct kafka *kafka, struct outstanding *item) {
     kafka->newest = item;
     kafka->count++;
     kafka->bytes += item->record.length;
+}
+
+static void add_pending(struct outstanding *item) {
+    item->next_pending = NULL;
+    *item->topic->pending_end = item;
+    item->topic->pending_end = &item->next_pending;
+    item->kafka->due = true;
 }
 
 static void unlink_record(struct kafka *kafka, struct outstanding *item) {
@@ -108,11 +119,10 @@ static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, v
     struct kafka *kafka = opaque;
     struct outstanding *item = message->_private;
     /* After a fatal error what has no report is sent again by the new handle. */
-    if (message->err && rd_kafka_fatal_error(handle, NULL, 0)) {
-        item->state = UNSENT;
-        kafka->resend = true;
+    if (message->err && rd_kafka_fatal_error(handle, NULL, 0))
         return;
-    }
+    item->topic->unacknowledged--;
+    kafka->due = true;
     finish(item, outcome_of(message), message->err ? rd_kafka_err2str(message->err) : "");
 }
 
@@ -138,26 +148,8 @@ static void on_error(rd_kafka_t *handle, int error, const char *reason, void *op
         log_error("kafka_producer_fatal", log_string("reason", reason));
 }
 
-/* librdkafka sends one request for each partition: records that name none stay with one for a few milliseconds, so
- * that they travel together. Nothing depends on which partition a key falls into. */
-static int32_t choose_partition(struct kafka *kafka, const struct kafka_record *record) {
-    uint64_t now = uv_now(kafka->loop);
-    if (record->partition >= 0)
-        return record->partition;
-    for (int i = 0; i < kafka->topic_count; i++) {
-        struct known_topic *topic = &kafka->topics[i];
-        if (strcmp(topic->name, record->topic) != 0 || !topic->partitions)
-            continue;
-        if (now - topic->since_ms >= STICKY_MS) {
-            topic->since_ms = now;
-            topic->sticky = (topic->sticky + 1) % topic->partitions;
-        }
-        return topic->sticky;
-    }
-    return RD_KAFKA_PARTITION_UA;
-}
-
-static void send_record(struct outstanding *item) {
+/* False when librdkafka has no room now. */
+static bool send_record(struct outstanding *item) {
     struct kafka *kafka = item->kafka;
     const struct kafka_record *record = &item->record;
     rd_kafka_headers_t *headers = rd_kafka_headers_new((size_t)record->header_count);
@@ -166,33 +158,50 @@ static void send_record(struct outstanding *item) {
             (ssize_t)record->headers[i].length);
     /* Neither copied nor freed: the caller lends the value until done. */
     rd_kafka_resp_err_t error = rd_kafka_producev(kafka->handle, RD_KAFKA_V_TOPIC(record->topic),
-        RD_KAFKA_V_PARTITION(choose_partition(kafka, record)),
+        RD_KAFKA_V_PARTITION(record->partition < 0 ? item->topic->partition : record->partition),
         RD_KAFKA_V_KEY(record->key, record->key ? strlen(record->key) : 0),
         RD_KAFKA_V_VALUE((void *)record->value, record->length), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(item),
         RD_KAFKA_V_END);
     if (!error) {
-        item->state = SENT;
-        return;
+        item->topic->unacknowledged++;
+        return true;
     }
     rd_kafka_headers_destroy(headers);
-    if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL || error == RD_KAFKA_RESP_ERR__FATAL) {
-        item->state = UNSENT;
-        kafka->resend = true;
-        return;
-    }
-    item->state = ENDED;
-    item->reason = rd_kafka_err2str(error);
+    if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL || error == RD_KAFKA_RESP_ERR__FATAL)
+        return false;
+    item->refused = rd_kafka_err2str(error);
     kafka->refused = true;
     kafka_wake_now(&kafka->wake);
+    return true;
 }
 
-static void send_unsent(struct kafka *kafka) {
+static void send_batch(struct kafka *kafka, struct known_topic *topic) {
+    uint64_t now = uv_now(kafka->loop);
+    /* A batch that takes long, since a leader is away say, does not hold up the others. */
+    if (!topic->pending || (topic->unacknowledged && now - topic->batch_ms < BATCH_MS_MAX))
+        return;
+    /* librdkafka sends one request for each partition, and nothing depends on which partition a key falls into: the
+     * whole batch goes to one. */
+    topic->partition = topic->partitions ? (topic->partition + 1) % topic->partitions : RD_KAFKA_PARTITION_UA;
+    topic->batch_ms = now;
+    while (topic->pending && send_record(topic->pending))
+        topic->pending = topic->pending->next_pending;
+    if (!topic->pending)
+        topic->pending_end = &topic->pending;
+}
+
+static void send_pending(struct kafka *kafka) {
     if (!kafka->handle)
         return;
-    kafka->resend = false;
-    for (struct outstanding *item = kafka->oldest; item && !kafka->resend; item = item->next)
-        if (item->state == UNSENT)
-            send_record(item);
+    kafka->due = false;
+    for (int i = 0; i <= kafka->topic_count; i++)
+        send_batch(kafka, &kafka->topics[i]);
+}
+
+static void on_prepare(uv_prepare_t *prepare) {
+    struct kafka *kafka = prepare->data;
+    if (kafka->due)
+        send_pending(kafka);
 }
 
 static void end_refused(struct kafka *kafka) {
@@ -201,8 +210,8 @@ static void end_refused(struct kafka *kafka) {
     kafka->refused = false;
     for (struct outstanding *item = kafka->oldest, *next; item; item = next) {
         next = item->next;
-        if (item->state == ENDED)
-            finish(item, KAFKA_REFUSED, item->reason);
+        if (item->refused)
+            finish(item, KAFKA_REFUSED, item->refused);
     }
 }
 
@@ -258,7 +267,7 @@ static void destroy_done(uv_work_t *work, int status) {
         return;
     kafka->handle = create_handle(kafka);
     log_warn("kafka_producer_replaced", log_integer("outstanding", (int64_t)kafka->count));
-    send_unsent(kafka);
+    send_pending(kafka);
 }
 
 static struct blocking *blocking_create(struct kafka *kafka) {
@@ -277,8 +286,13 @@ static void replace_handle(struct kafka *kafka) {
         return; /* the probe uses the handle: its end comes back here */
     struct blocking *blocking = blocking_create(kafka);
     kafka->handle = NULL;
+    for (int i = 0; i <= kafka->topic_count; i++) {
+        kafka->topics[i].pending_end = &kafka->topics[i].pending;
+        kafka->topics[i].pending = NULL;
+        kafka->topics[i].unacknowledged = 0;
+    }
     for (struct outstanding *item = kafka->oldest; item; item = item->next)
-        item->state = UNSENT;
+        add_pending(item);
     uv_queue_work(kafka->loop, &blocking->work, destroy_work, destroy_done);
 }
 
@@ -334,8 +348,7 @@ static void on_timer(uv_timer_t *timer) {
     struct kafka *kafka = timer->data;
     if (kafka->handle && !kafka->probing && rd_kafka_fatal_error(kafka->handle, NULL, 0))
         replace_handle(kafka);
-    if (kafka->resend)
-        send_unsent(kafka);
+    send_pending(kafka);
     if ((kafka->away || *kafka->missing) && !kafka->probing && kafka->handle) {
         struct blocking *probe = blocking_create(kafka);
         kafka->probing = uv_queue_work(kafka->loop, &probe->work, probe_work, probe_done) == 0;
@@ -356,15 +369,21 @@ struct kafka *kafka_open(uv_loop_t *loop, const struct kafka_options *options) {
         kafka->topic_count++;
     kafka->topics = calloc((size_t)kafka->topic_count + 1, sizeof *kafka->topics);
     kafka->timer = malloc(sizeof *kafka->timer);
-    if (!kafka->topics || !kafka->timer)
+    kafka->prepare = malloc(sizeof *kafka->prepare);
+    if (!kafka->topics || !kafka->timer || !kafka->prepare)
         abort();
-    for (int i = 0; i < kafka->topic_count; i++)
+    for (int i = 0; i <= kafka->topic_count; i++) {
         kafka->topics[i].name = options->topics[i];
+        kafka->topics[i].pending_end = &kafka->topics[i].pending;
+    }
     kafka_wake_open(&kafka->wake, loop, drain, kafka);
     kafka->handle = create_handle(kafka);
     uv_timer_init(loop, kafka->timer);
     kafka->timer->data = kafka;
     uv_timer_start(kafka->timer, on_timer, 0, PROBE_PAUSE_MS);
+    uv_prepare_init(loop, kafka->prepare);
+    kafka->prepare->data = kafka;
+    uv_prepare_start(kafka->prepare, on_prepare);
     return kafka;
 }
 
@@ -389,6 +408,13 @@ const char *kafka_cluster_id(const struct kafka *kafka) {
     return kafka->cluster_id;
 }
 
+static struct known_topic *topic_of(struct kafka *kafka, const char *name) {
+    int i = 0;
+    while (i < kafka->topic_count && strcmp(kafka->topics[i].name, name) != 0)
+        i++;
+    return &kafka->topics[i];
+}
+
 bool kafka_produce(struct kafka *kafka, const struct kafka_record *record, kafka_done done, void *context) {
     if (kafka->count >= (size_t)kafka_config.queue_messages_max ||
         kafka->bytes + record->length > (size_t)kafka_config.queue_bytes_max)
@@ -398,12 +424,10 @@ bool kafka_produce(struct kafka *kafka, const struct kafka_record *record, kafka
         kafka->spare = item->next;
     else if (!(item = malloc(sizeof *item)))
         abort();
-    *item = (struct outstanding){.kafka = kafka, .record = *record, .done = done, .context = context,
-        .since_ms = uv_now(kafka->loop), .state = UNSENT};
+    *item = (struct outstanding){.kafka = kafka, .topic = topic_of(kafka, record->topic), .record = *record, .done = done,
+        .context = context, .since_ms = uv_now(kafka->loop)};
     link_newest(kafka, item);
-    /* What waits to be sent again goes first. */
-    if (kafka->handle && !kafka->resend)
-        send_record(item);
+    add_pending(item);
     return true;
 }
 
@@ -411,7 +435,7 @@ size_t kafka_outstanding(const struct kafka *kafka) {
     return kafka->count;
 }
 
-static void free_timer(uv_handle_t *handle) {
+static void free_handle(uv_handle_t *handle) {
     free(handle);
 }
 
@@ -422,7 +446,9 @@ void kafka_close(struct kafka **kafka_pointer) {
         return;
     kafka->closing = true;
     uv_timer_stop(kafka->timer);
-    uv_close((uv_handle_t *)kafka->timer, free_timer);
+    uv_close((uv_handle_t *)kafka->timer, free_handle);
+    uv_prepare_stop(kafka->prepare);
+    uv_close((uv_handle_t *)kafka->prepare, free_handle);
     kafka_wake_close(&kafka->wake);
     /* Records without acknowledgement are what the caller decided to drop; a probe under way may use the handle, and
      * the process is about to end: then both are left to the system. */

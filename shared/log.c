@@ -11,7 +11,7 @@
 #include "shared/utf8.h"
 
 /* END_BYTES: room that values leave for what ends every line, the brace and the line feed. */
-enum { LINE_BYTES = 16384, VALUE_BYTES_MAX = 2000, NAME_BYTES_MAX = 100, END_BYTES = 2 };
+enum { HEAD_TEXT_MAX = 100, LINE_BYTES = 16384, VALUE_BYTES_MAX = 2000, NAME_BYTES_MAX = 100, END_BYTES = 2 };
 
 struct line {
     char text[LINE_BYTES];
@@ -97,16 +97,40 @@ static void put_field(struct line *line, const struct log_field *field) {
         line->length = before;
 }
 
+/* The time to the second, formatted once for all lines of it. */
+static const char *second_text(time_t second) {
+    static _Thread_local time_t last = -1;
+    static _Thread_local char text[32];
+    struct tm utc;
+    if (second != last) {
+        gmtime_r(&second, &utc);
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+        last = second;
+    }
+    return text;
+}
+
+static void put_text(struct line *line, const char *text) {
+    size_t length = strlen(text);
+    put(line, text, length < HEAD_TEXT_MAX ? length : HEAD_TEXT_MAX);
+}
+
 static void put_head(struct line *line, enum log_level level, const char *event) {
     struct timespec now;
-    struct tm utc;
-    char time_text[32];
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%S", &utc);
-    line->length = (size_t)snprintf(line->text, sizeof line->text,
-        "{\"ts\":\"%s.%03ldZ\",\"level\":\"%s\",\"service\":\"%.100s\",\"event\":\"%.100s\"", time_text,
-        now.tv_nsec / 1000000, LEVELS[level], log_service, event);
+    int ms = (int)(now.tv_nsec / 1000000);
+    char fraction[] = {'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', '\0'};
+    line->length = 0;
+    put_text(line, "{\"ts\":\"");
+    put_text(line, second_text(now.tv_sec));
+    put_text(line, fraction);
+    put_text(line, "\",\"level\":\"");
+    put_text(line, LEVELS[level]);
+    put_text(line, "\",\"service\":\"");
+    put_text(line, log_service);
+    put_text(line, "\",\"event\":\"");
+    put_text(line, event);
+    put_text(line, "\"");
 }
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields) {

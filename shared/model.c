@@ -11,21 +11,50 @@
 struct model_configuration model_configuration;
 
 struct setting model_settings[] = {
-    {.name = "LLM_API_KEY", .type = SETTING_SECRET, .value = &model_configuration.api_key, .otherwise = "",
+    {.name = "LLM_API_KEY",
+        .type = SETTING_SECRET,
+        .value = &model_configuration.api_key,
+        .otherwise = "",
         .help = "Key of the model's API; empty together with LLM_BASE_URL means the built-in mock."},
-    {.name = "LLM_BASE_URL", .type = SETTING_STRING, .value = &model_configuration.base_url, .otherwise = "",
-        .help = "Where {LLM_BASE_URL}/chat/completions is; https://api.openai.com/v1 when only a key is set."},
-    {.name = "LLM_MODEL", .type = SETTING_STRING, .value = &model_configuration.model,
-        .otherwise = "gpt-4o-mini", .min = 1, .help = "The model's name, as its API knows it."},
-    {.name = "LLM_TIMEOUT_MS", .type = SETTING_INTEGER, .value = &model_configuration.timeout_ms,
-        .otherwise = "60000", .min = 1, .max = 3600000, .help = "How long one call of the model may take."},
-    {.name = "LLM_CONNECT_TIMEOUT_MS", .type = SETTING_INTEGER,
-        .value = &model_configuration.connect_timeout_ms, .otherwise = "5000", .min = 1, .max = 600000,
+    {.name = "LLM_BASE_URL",
+        .type = SETTING_STRING,
+        .value = &model_configuration.base_url,
+        .otherwise = "",
+        .help =
+            "Where {LLM_BASE_URL}/chat/completions is; https://api.openai.com/v1 when only a key is set."},
+    {.name = "LLM_MODEL",
+        .type = SETTING_STRING,
+        .value = &model_configuration.model,
+        .otherwise = "gpt-4o-mini",
+        .min = 1,
+        .help = "The model's name, as its API knows it."},
+    {.name = "LLM_TIMEOUT_MS",
+        .type = SETTING_INTEGER,
+        .value = &model_configuration.timeout_ms,
+        .otherwise = "60000",
+        .min = 1,
+        .max = 3600000,
+        .help = "How long one call of the model may take."},
+    {.name = "LLM_CONNECT_TIMEOUT_MS",
+        .type = SETTING_INTEGER,
+        .value = &model_configuration.connect_timeout_ms,
+        .otherwise = "5000",
+        .min = 1,
+        .max = 600000,
         .help = "How long connecting to the model may take."},
-    {.name = "LLM_MAX_TOKENS", .type = SETTING_INTEGER, .value = &model_configuration.max_tokens,
-        .otherwise = "1024", .min = 1, .max = 1000000, .help = "Tokens that an answer may have at most."},
-    {.name = "LLM_OUTPUT_BYTES_MAX", .type = SETTING_INTEGER, .value = &model_configuration.output_bytes_max,
-        .otherwise = "1048576", .min = 1, .max = 4194304,
+    {.name = "LLM_MAX_TOKENS",
+        .type = SETTING_INTEGER,
+        .value = &model_configuration.max_tokens,
+        .otherwise = "1024",
+        .min = 1,
+        .max = 1000000,
+        .help = "Tokens that an answer may have at most."},
+    {.name = "LLM_OUTPUT_BYTES_MAX",
+        .type = SETTING_INTEGER,
+        .value = &model_configuration.output_bytes_max,
+        .otherwise = "1048576",
+        .min = 1,
+        .max = 4194304,
         .help = "Bytes that an answer's text may have at most; a longer one is an error."},
     {0},
 };
@@ -34,11 +63,17 @@ struct setting model_settings[] = {
 static const struct model_provider *const providers[] = {&model_mock, &model_openai};
 
 struct metric model_metrics[] = {
-    {.name = "agent_model_calls_total", .type = METRIC_COUNTER, .help = "Calls of the model, by outcome: ok, retry, reject.",
+    {.name = "agent_model_calls_total",
+        .type = METRIC_COUNTER,
+        .help = "Calls of the model, by outcome: ok, retry, reject.",
         .labels = {"provider", "outcome"}},
-    {.name = "agent_model_call_seconds", .type = METRIC_HISTOGRAM, .help = "Time of one call of the model.",
+    {.name = "agent_model_call_seconds",
+        .type = METRIC_HISTOGRAM,
+        .help = "Time of one call of the model.",
         .labels = {"provider"}},
-    {.name = "agent_model_tokens_total", .type = METRIC_COUNTER, .help = "Tokens that the model reported.",
+    {.name = "agent_model_tokens_total",
+        .type = METRIC_COUNTER,
+        .help = "Tokens that the model reported.",
         .labels = {"provider", "kind"}},
     {0},
 };
@@ -89,7 +124,8 @@ struct model *model_open(uv_loop_t *loop) {
     url_for_log(model_configuration.base_url, url, sizeof url);
     bool remote = model->provider != &model_mock;
     log_info("model_chosen", log_string("provider", model->provider->name),
-        log_string("model", remote ? model_configuration.model : NULL), log_string("base_url", remote ? url : NULL));
+        log_string("model", remote ? model_configuration.model : NULL),
+        log_string("base_url", remote ? url : NULL));
     return model;
 }
 
@@ -105,7 +141,8 @@ static void forget(struct counted_call *call) {
 }
 
 static void on_done(void *context, const struct model_answer *answer) {
-    static const char *const OUTCOMES[] = {[MODEL_OK] = "ok", [MODEL_RETRY] = "retry", [MODEL_REJECT] = "reject"};
+    static const char *const OUTCOMES[] = {
+        [MODEL_OK] = "ok", [MODEL_RETRY] = "retry", [MODEL_REJECT] = "reject"};
     struct counted_call call = *(struct counted_call *)context;
     const char *provider = call.model->provider->name;
     forget(context);

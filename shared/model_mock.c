@@ -1,4 +1,5 @@
-/* The mock model: a small language model's stand-in that does what its system prompt asks, without any delay. */
+/* The mock model: a small language model's stand-in that does what its system prompt asks, without any delay.
+ */
 #include "shared/model_mock.h"
 
 #include <stdlib.h>
@@ -19,7 +20,8 @@ static void write_summary(struct buffer *answer, const struct mock_words *words)
 }
 
 static void write_translation(struct buffer *answer, const char *language, const char *user) {
-    buffer_format(answer, "Translation%s%s: %.*s", language ? " into " : "", language ? language : "", EXCERPT_BYTES, user);
+    buffer_format(answer, "Translation%s%s: %.*s", language ? " into " : "", language ? language : "",
+        EXCERPT_BYTES, user);
 }
 
 static void write_json(struct buffer *answer, const struct mock_words *words) {
@@ -31,7 +33,8 @@ static void write_json(struct buffer *answer, const struct mock_words *words) {
 }
 
 /* Somebody who just helps gives code to those who want code. */
-static void write_help(struct buffer *answer, const struct mock_intent *intent, const struct mock_words *words) {
+static void write_help(
+    struct buffer *answer, const struct mock_intent *intent, const struct mock_words *words) {
     if (mock_wants_code(words))
         mock_write_code(answer, intent, words);
     else
@@ -140,7 +143,8 @@ static int64_t count_tokens(const char *text) {
 }
 
 /* The answer as valid UTF-8, within max_tokens where the caller gave them, as a real model's would be. */
-static void fill_answer(struct model_answer *answer, struct buffer *text, const struct model_request *request) {
+static void fill_answer(
+    struct model_answer *answer, struct buffer *text, const struct model_request *request) {
     size_t length = text->length, replaced = 0, length_max = (size_t)request->max_tokens * 4;
     *answer = (struct model_answer){.status = MODEL_OK, .retry_after_ms = -1};
     if (length_max && length > length_max) {

@@ -12,15 +12,15 @@ struct buffer;
 
 /* What a word can be in an instruction; a word may be several. The words stand in model_mock_lexicon.c. */
 enum mock_class {
-    WORD_MAKE = 1u << 0,       /* write, create, ... */
-    WORD_SAY = 1u << 1,        /* say, answer, print, ... */
-    WORD_ANSWER = 1u << 2,     /* answer, reply, respond: what follows is how, not what */
-    WORD_EXPLAIN = 1u << 3,    /* explain, describe, ... */
+    WORD_MAKE = 1u << 0,    /* write, create, ... */
+    WORD_SAY = 1u << 1,     /* say, answer, print, ... */
+    WORD_ANSWER = 1u << 2,  /* answer, reply, respond: what follows is how, not what */
+    WORD_EXPLAIN = 1u << 3, /* explain, describe, ... */
     WORD_TRANSLATE = 1u << 4,
     WORD_SUMMARISE = 1u << 5,
-    WORD_CODE = 1u << 6,       /* code, function, programmer, Python, ... */
-    WORD_VERSE = 1u << 7,      /* poem, haiku, ...; voices such as pirate */
-    WORD_PROSE = 1u << 8,      /* explanation, essay, English, ... */
+    WORD_CODE = 1u << 6,  /* code, function, programmer, Python, ... */
+    WORD_VERSE = 1u << 7, /* poem, haiku, ...; voices such as pirate */
+    WORD_PROSE = 1u << 8, /* explanation, essay, English, ... */
     WORD_JSON = 1u << 9,
     WORD_HELP = 1u << 10,      /* helpful, assistant, solve, ... */
     WORD_REQUEST = 1u << 11,   /* request, input, question, ... */
@@ -33,17 +33,17 @@ enum mock_class {
     WORD_ONLY = 1u << 18,      /* only, just, always, ... */
     WORD_TOTAL = 1u << 19,     /* everything, whatever, any, ... */
     WORD_IF = 1u << 20,
-    WORD_LINK = 1u << 21,      /* prepositions and conjunctions, which end a noun phrase */
-    WORD_TOPIC = 1u << 22,     /* about, for: what follows is no product */
-    WORD_FILLER = 1u << 23,    /* articles, pronouns, polite words: no content */
-    WORD_LITERAL = 1u << 24,   /* word, phrase, string: a fixed text follows */
-    WORD_FENCE = 1u << 25,     /* fence, markdown, ... */
+    WORD_LINK = 1u << 21,    /* prepositions and conjunctions, which end a noun phrase */
+    WORD_TOPIC = 1u << 22,   /* about, for: what follows is no product */
+    WORD_FILLER = 1u << 23,  /* articles, pronouns, polite words: no content */
+    WORD_LITERAL = 1u << 24, /* word, phrase, string: a fixed text follows */
+    WORD_FENCE = 1u << 25,   /* fence, markdown, ... */
     WORD_USER = 1u << 26,
     WORD_REFUSE = 1u << 27,
     WORD_ECHO = 1u << 28,
     WORD_IGNORE = 1u << 29,
-    WORD_BEFORE = 1u << 30,    /* above, previous: what an "ignore" drops */
-    WORD_CLEAR = 1u << 31,    /* clear, precise, ... */
+    WORD_BEFORE = 1u << 30, /* above, previous: what an "ignore" drops */
+    WORD_CLEAR = 1u << 31,  /* clear, precise, ... */
 };
 
 enum mock_break { BREAK_NONE, BREAK_COMMA, BREAK_SENTENCE };
@@ -51,10 +51,10 @@ enum mock_break { BREAK_NONE, BREAK_COMMA, BREAK_SENTENCE };
 struct mock_word {
     const char *start; /* in the text that was read */
     unsigned length;
-    unsigned classes;         /* of enum mock_class; 0 for what stands in quotes */
-    enum mock_break before;   /* what stands between it and the word before */
-    bool quoted;              /* start and length are what is inside */
-    bool negated;             /* set by the reader of prompts */
+    unsigned classes;       /* of enum mock_class; 0 for what stands in quotes */
+    enum mock_break before; /* what stands between it and the word before */
+    bool quoted;            /* start and length are what is inside */
+    bool negated;           /* set by the reader of prompts */
 };
 
 struct mock_words {
@@ -68,7 +68,8 @@ struct mock_words mock_read_words(struct arena *arena, const char *text, size_t 
 /* True when the word is lower[0, length), regardless of case. */
 bool mock_word_equals(const struct mock_word *word, const char *lower, size_t length);
 
-/* The same for a C string. Prompts are compared with thousands of words: the first letter decides nearly always. */
+/* The same for a C string. Prompts are compared with thousands of words: the first letter decides nearly
+ * always. */
 static inline bool mock_word_is(const struct mock_word *word, const char *lower) {
     return (word->start[0] | 0x20) == lower[0] && mock_word_equals(word, lower, strlen(lower));
 }
@@ -120,8 +121,8 @@ enum mock_product {
 /* What a system prompt asks for. */
 struct mock_intent {
     enum mock_product product;
-    const char *literal; /* PRODUCT_FIXED */
-    const char *voice;   /* "haiku", "pirate", ...; NULL: none */
+    const char *literal;  /* PRODUCT_FIXED */
+    const char *voice;    /* "haiku", "pirate", ...; NULL: none */
     const char *language; /* of code or of a translation, lower case; NULL: not named */
     bool bare;            /* nothing around the code */
     bool unfenced;
@@ -130,11 +131,15 @@ struct mock_intent {
 
 struct mock_intent mock_read_prompt(struct arena *arena, const char *system);
 
-/* A language of code that text names, in lower case, or NULL; "c" and "go" only where they cannot be other words. */
+/* Whether a prompt has somebody judge, by two of the criteria at least, or by one as JSON. */
+bool mock_asks_for_judgement(const struct mock_words *words);
+
+/* A language of code that text names, in lower case, or NULL; "c" and "go" only where they cannot be other
+ * words. */
 const char *mock_code_language(const struct mock_words *words);
 
-/* The product that a noun phrase in items[from, to) names; PRODUCT_CHAT: none. *unknown counts content words that are not
- * in the lexicon. */
+/* The product that a noun phrase in items[from, to) names; PRODUCT_CHAT: none. *unknown counts content words
+ * that are not in the lexicon. */
 enum mock_product mock_phrase_product(
     const struct mock_words *words, size_t from, size_t to, size_t *unknown, size_t *place);
 
@@ -164,7 +169,8 @@ void mock_write_prose(struct buffer *answer, const struct mock_words *words);
 void mock_write_refined(struct buffer *answer, const char *user);
 void mock_write_judgement(struct buffer *answer, const char *user);
 
-/* The subject of a request in the user's words: one line, at most bytes_max bytes, no quotes or backquotes. */
+/* The subject of a request in the user's words: one line, at most bytes_max bytes, no quotes or backquotes.
+ */
 void mock_write_topic(struct buffer *answer, const struct mock_words *words, size_t bytes_max);
 
 /* The whole answer of the mock model. */

@@ -1,4 +1,5 @@
-/* The mock model as a programmer: Python for known tasks, a sound skeleton for others and in other languages. */
+/* The mock model as a programmer: Python for known tasks, a sound skeleton for others and in other languages.
+ */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -131,12 +132,13 @@ static bool add_to_name(char name[NAME_BYTES], const struct mock_word *word) {
     return added;
 }
 
-/* A name from the first words that say something: "parses ISO dates" gives parses_iso_dates. Two words at least, so
- * that no keyword of a language comes out. */
+/* A name from the first words that say something: "parses ISO dates" gives parses_iso_dates. Two words at
+ * least, so that no keyword of a language comes out. */
 static void name_task(const struct mock_words *words, char name[NAME_BYTES]) {
     int added = 0;
     for (size_t i = 0; i < words->count && added < NAME_WORDS_MAX; i++)
-        if ((i == 0 || words->items[i].before != BREAK_SENTENCE || added == 0) && mock_is_significant(&words->items[i]))
+        if ((i == 0 || words->items[i].before != BREAK_SENTENCE || added == 0) &&
+            mock_is_significant(&words->items[i]))
             added += add_to_name(name, &words->items[i]);
         else if (i && words->items[i].before == BREAK_SENTENCE && added)
             break;
@@ -169,12 +171,12 @@ static void write_plain_topic(struct buffer *answer, const struct mock_words *wo
 static void write_skeleton(struct buffer *answer, const char *template, const struct mock_words *words) {
     char name[NAME_BYTES] = "";
     name_task(words, name);
-    for (; *template; template++) {
+    for (; *template; template ++) {
         if (template[0] != '@' || !strchr("sct", template[1])) {
             buffer_byte(answer, *template);
             continue;
         }
-        template++;
+        template ++;
         if (*template == 's')
             buffer_string(answer, name);
         else if (*template == 'c')
@@ -189,7 +191,8 @@ static const char *choose_language(const struct mock_intent *intent, const struc
     return asked ? find_skeleton(asked)->language : "python";
 }
 
-void mock_write_code(struct buffer *answer, const struct mock_intent *intent, const struct mock_words *words) {
+void mock_write_code(
+    struct buffer *answer, const struct mock_intent *intent, const struct mock_words *words) {
     const char *language = choose_language(intent, words);
     const struct mock_snippet *snippet = strcmp(language, "python") == 0 ? mock_find_snippet(words) : NULL;
     if (!intent->unfenced)

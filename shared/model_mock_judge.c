@@ -9,6 +9,40 @@
 
 enum { INPUT_BYTES_MAX = 4000, OUTPUT_BYTES_MAX = 20000, INPUT_WORDS_MAX = 400, OUTPUT_WORDS_MAX = 3000 };
 
+static bool is_told_to_judge(const struct mock_words *words, size_t i) {
+    static const char *const before[] = {"you", "to", "and", "must", "should", "please", "then", "who",
+        "that", "will", "always", "never", "only", "now", "carefully", "strictly", "independently", NULL};
+    static const char *const agents[] = {"judge", "evaluator", "grader", "rater", "assessor", NULL};
+    const struct mock_word *word = &words->items[i];
+    if (!(word->classes & WORD_JUDGE) || word->negated)
+        return false;
+    if (word->before != BREAK_NONE)
+        return true;
+    for (size_t k = 0; agents[k]; k++)
+        if (mock_word_is(word, agents[k]))
+            return true;
+    for (size_t k = 0; before[k]; k++)
+        if (mock_word_is(&words->items[i - 1], before[k]))
+            return true;
+    return false;
+}
+
+bool mock_asks_for_judgement(const struct mock_words *words) {
+    unsigned criteria = 0, json = 0, told = 0;
+    for (size_t i = 0; i < words->count; i++) {
+        const struct mock_word *word = &words->items[i];
+        char stem[MOCK_STEM_BYTES];
+        told |= is_told_to_judge(words, i);
+        json |= word->classes & WORD_JSON;
+        bool criterion = word->quoted ? mock_classes(word->start, word->length) & WORD_CRITERION
+                                      : word->classes & WORD_CRITERION;
+        if (criterion && mock_stem(word->start, word->length, stem))
+            criteria |= stem[0] == 'r' ? 1u : stem[0] == 'q' ? 2u : 4u;
+    }
+    int count = __builtin_popcount(criteria);
+    return (told && (count >= 2 || (count && json))) || (count == 3 && json);
+}
+
 struct span {
     const char *start;
     size_t length;
@@ -21,20 +55,42 @@ static const struct {
     const char *label;
     enum section section;
 } LABELS[] = {
-    {"user input", SECTION_INPUT}, {"user_input", SECTION_INPUT}, {"input", SECTION_INPUT},
-    {"user request", SECTION_INPUT}, {"request", SECTION_INPUT}, {"question", SECTION_INPUT},
-    {"original input", SECTION_INPUT}, {"original request", SECTION_INPUT}, {"user question", SECTION_INPUT},
-    {"task", SECTION_INPUT}, {"prompt", SECTION_INPUT}, {"refined input", SECTION_OTHER},
-    {"refined_input", SECTION_OTHER}, {"refined request", SECTION_OTHER}, {"task type", SECTION_OTHER},
-    {"task_type", SECTION_OTHER}, {"output", SECTION_OUTPUT}, {"worker output", SECTION_OUTPUT},
-    {"worker_output", SECTION_OUTPUT}, {"answer", SECTION_OUTPUT}, {"response", SECTION_OUTPUT},
-    {"model output", SECTION_OUTPUT}, {"model answer", SECTION_OUTPUT}, {"model response", SECTION_OUTPUT},
-    {"generated output", SECTION_OUTPUT}, {"result", SECTION_OUTPUT}, {"completion", SECTION_OUTPUT},
-    {"candidate", SECTION_OUTPUT}, {"assistant", SECTION_OUTPUT}, {"output to judge", SECTION_OUTPUT},
-    {"output to evaluate", SECTION_OUTPUT}, {"user", SECTION_INPUT},
+    {"user input", SECTION_INPUT},
+    {"user_input", SECTION_INPUT},
+    {"input", SECTION_INPUT},
+    {"user request", SECTION_INPUT},
+    {"request", SECTION_INPUT},
+    {"question", SECTION_INPUT},
+    {"original input", SECTION_INPUT},
+    {"original request", SECTION_INPUT},
+    {"user question", SECTION_INPUT},
+    {"task", SECTION_INPUT},
+    {"prompt", SECTION_INPUT},
+    {"refined input", SECTION_OTHER},
+    {"refined_input", SECTION_OTHER},
+    {"refined request", SECTION_OTHER},
+    {"task type", SECTION_OTHER},
+    {"task_type", SECTION_OTHER},
+    {"output", SECTION_OUTPUT},
+    {"worker output", SECTION_OUTPUT},
+    {"worker_output", SECTION_OUTPUT},
+    {"answer", SECTION_OUTPUT},
+    {"response", SECTION_OUTPUT},
+    {"model output", SECTION_OUTPUT},
+    {"model answer", SECTION_OUTPUT},
+    {"model response", SECTION_OUTPUT},
+    {"generated output", SECTION_OUTPUT},
+    {"result", SECTION_OUTPUT},
+    {"completion", SECTION_OUTPUT},
+    {"candidate", SECTION_OUTPUT},
+    {"assistant", SECTION_OUTPUT},
+    {"output to judge", SECTION_OUTPUT},
+    {"output to evaluate", SECTION_OUTPUT},
+    {"user", SECTION_INPUT},
 };
 
-/* The section that a line begins, with its text in *content; a label may be "**Output:**", "## Output" or "<output>". */
+/* The section that a line begins, with its text in *content; a label may be "**Output:**", "## Output" or
+ * "<output>". */
 static enum section section_at(const char *line, const char *end, const char **content) {
     static const char MARKS[] = "#*<[= \t-";
     const char *at = line;
@@ -102,7 +158,9 @@ static void split(const char *user, struct span *input, struct span *output) {
     }
     if (!input_start)
         input_start = user;
-    *input = cut_tag(trim(input_start, input_end ? input_end : output_start > input_start ? output_start : end));
+    *input = cut_tag(trim(input_start, input_end                    ? input_end
+                                       : output_start > input_start ? output_start
+                                                                    : end));
     *output = cut_tag(trim(output_start, end));
 }
 
@@ -124,28 +182,49 @@ static bool contains_any(const struct span *text, const char *const *needles) {
     return false;
 }
 
-/* "def f(", "func f(": a keyword, a name and a bracket. */
+/* "class Stack:", "class Stack(Base):", "class Stack {"; not "class of numbers:". */
+static bool defines_class(const struct span *line) {
+    if (!starts_with(line, "class "))
+        return false;
+    size_t i = 6;
+    while (i < line->length && (isalnum((unsigned char)line->start[i]) || line->start[i] == '_'))
+        i++;
+    return i < line->length && (strchr(":(", line->start[i]) || line->start[line->length - 1] == '{');
+}
+
+/* How lines begin that define something, and what else such a line has: prose may begin with "let" or "class"
+ * too. */
 static bool defines(const struct span *line) {
-    static const char *const keywords[] = {"def ", "async def ", "class ", "function ", "func ", "fn ", "pub fn ", "sub ",
-        "public ", "private ", "static ", "export function ", "const ", "let ", "int ", "void ", "char ", "SELECT ",
-        "select ", "INSERT ", "UPDATE ", "CREATE ", "create ", "std::", "long ", "double ", "WITH ", NULL};
-    static const char *const marks[] = {"(", ":", "{", "=", " FROM", " from", " *", ",", "@", NULL};
-    for (size_t i = 0; keywords[i]; i++)
-        if (starts_with(line, keywords[i]))
-            return contains_any(line, marks) || line->length > 12;
-    return contains(line, "() {") || contains(line, "lambda ") || contains(line, "=> ");
+    static const struct {
+        const char *begins, *has;
+    } forms[] = {{"def ", "("}, {"async def ", "("}, {"class ", "("}, {"function ", "("},
+        {"async function ", "("}, {"func ", "("}, {"fn ", "("}, {"pub ", "("}, {"public ", "("},
+        {"private ", "("}, {"static ", "("}, {"export ", "{"}, {"const ", " = "}, {"let ", " = "},
+        {"var ", " = "}, {"int ", "("}, {"void ", "("}, {"char ", "("}, {"long ", "("}, {"double ", "("},
+        {"std::", "("}, {"SELECT ", " "}, {"select ", " from "}, {"INSERT ", "INTO"}, {"UPDATE ", "SET"},
+        {"CREATE ", " "}, {"create table", "("}, {"WITH ", " AS"}, {"DELETE ", "FROM"}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (starts_with(line, forms[i].begins) && contains(line, forms[i].has))
+            return !strchr(".!?", line->start[line->length - 1]);
+    return defines_class(line) || contains(line, "() {") || contains(line, "lambda ") ||
+           contains(line, "=> ");
 }
 
 static bool is_statement(const struct span *line) {
-    static const char *const starts[] = {"return ", "import ", "from ", "#include", "for ", "while ", "if ", "elif ",
-        "else:", "} else", "try:", "except", "raise ", "yield ", "with ", "package ", "use ", "echo ", NULL};
+    static const char *const starts[] = {"return ", "import ", "from ", "#include", "for ", "while ", "if ",
+        "elif ", "else:", "} else", "try:", "except", "raise ", "yield ", "with ", "package ", "use ",
+        "echo ", NULL};
     char last = line->length ? line->start[line->length - 1] : ' ';
     const char *equals = memmem(line->start, line->length, " = ", 3);
+    if (starts_with(line, "for ") && !contains(line, " in ") && !contains(line, "("))
+        return false;
     for (size_t i = 0; starts[i]; i++)
-        if (starts_with(line, starts[i]) && (strchr(":;{)\"'>]", last) || starts[i][0] == 'r' || starts[i][0] == 'i'))
+        if (starts_with(line, starts[i]) &&
+            (strchr(":;{)\"'>]", last) || starts[i][0] == 'r' || starts[i][0] == 'i'))
             return !strchr(".!?,", last);
     return (equals && !strchr(".!?", last)) || last == ';' || last == '{' || last == '}' ||
-           contains(line, " += ") || (last == ')' && memchr(line->start, '(', line->length) && !contains(line, " ("));
+           contains(line, " += ") ||
+           (last == ')' && memchr(line->start, '(', line->length) && !contains(line, " ("));
 }
 
 struct code {
@@ -153,8 +232,10 @@ struct code {
 };
 
 static void count_line(struct code *code, const struct span *line) {
-    static const char *const prints[] = {"print", "console.log", "printf", "echo ", "System.out", "fmt.Print", "puts", NULL};
-    static const char *const working[] = {"return", "yield", " = ", "self.", "raise ", "FROM", "from ", " += ", NULL};
+    static const char *const prints[] = {
+        "print", "console.log", "printf", "echo ", "System.out", "fmt.Print", "puts", NULL};
+    static const char *const working[] = {
+        "return", "yield", " = ", "self.", "raise ", "FROM", "from ", " += ", NULL};
     if (!line->length)
         return;
     bool print = false;
@@ -196,7 +277,8 @@ static int shared_words(const struct mock_words *input, const struct span *outpu
     *of = 0;
     for (size_t i = 0; i < input->count; i++) {
         char stem[MOCK_STEM_BYTES];
-        if (!mock_is_significant(&input->items[i]) || mock_stem(input->items[i].start, input->items[i].length, stem) < 2)
+        if (!mock_is_significant(&input->items[i]) ||
+            mock_stem(input->items[i].start, input->items[i].length, stem) < 2)
             continue;
         ++*of;
         shared += mentions(output, stem);
@@ -221,10 +303,12 @@ struct verdict {
 };
 
 static const struct verdict GOOD = {8, 7, 9, "The output answers what was asked, is well made and harmless."};
-static const struct verdict NO_CODE = {1, 1, 5, "Code was asked for, and the output is no code that answers."};
+static const struct verdict NO_CODE = {
+    1, 1, 5, "Code was asked for, and the output is no code that answers."};
 static const struct verdict OTHER_CODE = {1, 2, 7, "The output is code, but not for what was asked."};
 static const struct verdict HOLLOW = {4, 2, 8, "The output names the task but does nothing."};
-static const struct verdict DANGEROUS = {7, 4, 1, "The output answers, but it is dangerous to run or holds a secret."};
+static const struct verdict DANGEROUS = {
+    7, 4, 1, "The output answers, but it is dangerous to run or holds a secret."};
 static const struct verdict NO_ANSWER = {2, 2, 6, "The output does not answer the input."};
 
 static const char *const DANGERS[] = {
@@ -235,10 +319,11 @@ static bool asks_for_greeting(const struct mock_words *input) {
     return asked && strcmp(asked->name, "hello_world") == 0;
 }
 
-static struct verdict judge_code(struct arena *arena, const struct mock_words *input, const struct span *output) {
+static struct verdict judge_code(
+    struct arena *arena, const struct mock_words *input, const struct span *output) {
     struct code code = scan_code(output);
-    bool greeting = asks_for_greeting(input), greets = strcasestr(output->start, "hello world") ||
-                                                       strcasestr(output->start, "hello, world");
+    bool greeting = asks_for_greeting(input),
+         greets = strcasestr(output->start, "hello world") || strcasestr(output->start, "hello, world");
     if (!is_code(&code))
         return NO_CODE;
     if (greeting)
@@ -249,7 +334,8 @@ static struct verdict judge_code(struct arena *arena, const struct mock_words *i
     return code.works ? GOOD : HOLLOW;
 }
 
-static struct verdict judge_text(struct arena *arena, const struct mock_words *input, const struct span *output) {
+static struct verdict judge_text(
+    struct arena *arena, const struct mock_words *input, const struct span *output) {
     struct mock_words words = mock_read_words(arena, output->start, output->length, OUTPUT_WORDS_MAX);
     bool substance = output->length >= 20 && words.count >= 4;
     int of, shared = shared_words(input, output, &of);
@@ -277,6 +363,6 @@ void mock_write_judgement(struct buffer *answer, const char *user) {
     input = bounded(answer->arena, input, INPUT_BYTES_MAX);
     output = bounded(answer->arena, output, OUTPUT_BYTES_MAX);
     struct verdict verdict = judge(answer->arena, &input, &output);
-    buffer_format(answer, "{\"relevance\":%d,\"quality\":%d,\"safety\":%d,\"reasoning\":\"%s\"}", verdict.relevance,
-        verdict.quality, verdict.safety, verdict.reasoning);
+    buffer_format(answer, "{\"relevance\":%d,\"quality\":%d,\"safety\":%d,\"reasoning\":\"%s\"}",
+        verdict.relevance, verdict.quality, verdict.safety, verdict.reasoning);
 }

@@ -17,11 +17,12 @@ static bool is_any(const struct mock_word *word, const char *const *list) {
 
 /* Words between "answer" and the text itself: "answer (every question with exactly the word) moo". */
 static bool leads_in(const struct mock_word *word, unsigned verb) {
-    static const char *const words[] = {"with", "by", "saying", "the", "but", "back", "following", "single", "simply",
-        "other", "than", "else", "a", "one", "exact", "same", "out", "them", "me", "us", "two", "three", "of", "phrase",
-        "literal", "fixed", "is", "be", "must", "should", "shall", "it", "anyone", NULL};
-    static const char *const objects[] = {"to", "user", "user's", "their", "message", "for", "asks", "says", "asked",
-        "in", NULL};
+    static const char *const words[] = {"with", "by", "saying", "the", "but", "back", "following", "single",
+        "simply", "other", "than", "else", "a", "one", "exact", "same", "out", "them", "me", "us", "two",
+        "three", "of", "phrase", "literal", "fixed", "is", "be", "must", "should", "shall", "it", "anyone",
+        NULL};
+    static const char *const objects[] = {
+        "to", "user", "user's", "their", "message", "for", "asks", "says", "asked", "in", NULL};
     if (word->quoted)
         return false;
     if ((word->classes & (WORD_ONLY | WORD_TOTAL | WORD_LITERAL)) || is_any(word, words))
@@ -31,8 +32,8 @@ static bool leads_in(const struct mock_word *word, unsigned verb) {
 
 /* Where the text ends: "moo (to everything)", "moo (and nothing else)". */
 static bool ends_literal(const struct mock_words *words, size_t i, size_t to) {
-    static const char *const always[] = {"regardless", "whatever", "always", "only", "instead", "whenever", "when",
-        "without", "no", "forever", "irrespective", "please", "until", "if", NULL};
+    static const char *const always[] = {"regardless", "whatever", "always", "only", "instead", "whenever",
+        "when", "without", "no", "forever", "irrespective", "please", "until", "if", NULL};
     static const char *const before_total[] = {"to", "for", "every", "each", "and", "in", "at", "as", NULL};
     const struct mock_word *word = &words->items[i];
     if (is_any(word, always))
@@ -40,15 +41,16 @@ static bool ends_literal(const struct mock_words *words, size_t i, size_t to) {
     if (!is_any(word, before_total) || i + 1 >= to)
         return mock_word_is(word, "nothing");
     const struct mock_word *next = &words->items[i + 1];
-    static const char *const nexts[] = {
-        "nothing", "the", "your", "response", "time", "stop", "a", "no", "not", "do", "never", "users", "questions", NULL};
+    static const char *const nexts[] = {"nothing", "the", "your", "response", "time", "stop", "a", "no",
+        "not", "do", "never", "users", "questions", NULL};
     return (next->classes & (WORD_TOTAL | WORD_REQUEST | WORD_USER | WORD_NOT)) || is_any(next, nexts);
 }
 
 static bool first_word_fits(const struct mock_word *word, unsigned verb) {
-    static const char *const misfits[] = {"what", "how", "why", "if", "that", "so", "whether", "which", "who", "when",
-        "something", "an", "your", "their", "in", "as", "to", "about", "like", "from", "for", "my", "his", "its", "these",
-        "those", "this", "questions", "using", "according", "both", "after", "before", "and", "or", "whose", NULL};
+    static const char *const misfits[] = {"what", "how", "why", "if", "that", "so", "whether", "which", "who",
+        "when", "something", "an", "your", "their", "in", "as", "to", "about", "like", "from", "for", "my",
+        "his", "its", "these", "those", "this", "questions", "using", "according", "both", "after", "before",
+        "and", "or", "whose", NULL};
     if (is_any(word, misfits) || (word->classes & (WORD_USER | WORD_NOT)))
         return false;
     bool adverb = word->length > 4 && strncasecmp(word->start + word->length - 2, "ly", 2) == 0;
@@ -57,9 +59,9 @@ static bool first_word_fits(const struct mock_word *word, unsigned verb) {
 
 /* A form ("code", "a haiku", "JSON") is no text to be said. */
 static bool is_form(const struct mock_word *word) {
-    return !word->quoted && (word->classes & (WORD_CODE | WORD_VERSE | WORD_PROSE | WORD_JSON | WORD_TRANSLATE |
-                                              WORD_SUMMARISE | WORD_FENCE | WORD_REFINE | WORD_REFINED |
-                                              WORD_REQUEST)) &&
+    return !word->quoted &&
+           (word->classes & (WORD_CODE | WORD_VERSE | WORD_PROSE | WORD_JSON | WORD_TRANSLATE |
+                                WORD_SUMMARISE | WORD_FENCE | WORD_REFINE | WORD_REFINED | WORD_REQUEST)) &&
            !(word->classes & WORD_SAY);
 }
 
@@ -98,7 +100,8 @@ bool mock_read_literal(struct arena *arena, const struct mock_words *words, size
     size_t from = verb + 1;
     *literal = (struct mock_literal){0};
     for (; from < to && leads_in(&words->items[from], classes); from++) {
-        literal->announced |= words->items[from].classes & WORD_LITERAL && !(words->items[from].classes & WORD_REQUEST);
+        literal->announced |=
+            words->items[from].classes & WORD_LITERAL && !(words->items[from].classes & WORD_REQUEST);
         literal->total |= words->items[from].classes & WORD_TOTAL;
     }
     if (from == to || !first_word_fits(&words->items[from], classes))

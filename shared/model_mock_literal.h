@@ -11,8 +11,8 @@ struct mock_literal {
     bool total;     /* "to everything …" stood before it */
 };
 
-/* Reads what follows the verb at items[verb], before items[to], as a text to be said. False when it is none, but says
- * how or about what to speak. */
+/* Reads what follows the verb at items[verb], before items[to], as a text to be said. False when it is none,
+ * but says how or about what to speak. */
 bool mock_read_literal(struct arena *arena, const struct mock_words *words, size_t verb, size_t to,
     struct mock_literal *literal);
 

@@ -6,8 +6,8 @@
 
 struct mock_forbidden {
     bool code, prose, verse, fence;
-    bool answer;     /* "do not answer" */
-    bool firmly;     /* with a verb of speech, not of output */
+    bool answer;          /* "do not answer" */
+    bool firmly;          /* with a verb of speech, not of output */
     bool everything_else; /* "nothing but …": what follows is wanted, and only that */
 };
 

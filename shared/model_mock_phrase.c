@@ -41,7 +41,8 @@ enum mock_product mock_phrase_product(
         enum mock_product next = product_of(word);
         bool named = found != PRODUCT_CHAT && found != PRODUCT_HELP;
         /* "a haiku describing …", "code that …": the head noun has passed. */
-        if (named && (word->classes & (WORD_LINK | WORD_EXPLAIN) || mock_word_is(word, "a") || mock_word_is(word, "the")))
+        if (named && (word->classes & (WORD_LINK | WORD_EXPLAIN) || mock_word_is(word, "a") ||
+                         mock_word_is(word, "the")))
             break;
         if ((word->classes & WORD_TOPIC) && *unknown)
             break;
@@ -57,7 +58,8 @@ enum mock_product mock_phrase_product(
 
 static bool names_code_beside(const struct mock_words *words, size_t i) {
     bool after = i + 1 < words->count && (words->items[i + 1].classes & WORD_CODE);
-    return after || (i && (mock_word_is(&words->items[i - 1], "in") || mock_word_is(&words->items[i - 1], "using")));
+    return after ||
+           (i && (mock_word_is(&words->items[i - 1], "in") || mock_word_is(&words->items[i - 1], "using")));
 }
 
 static bool has_capital(const struct mock_word *word) {
@@ -68,9 +70,21 @@ const char *mock_code_language(const struct mock_words *words) {
     static const struct {
         const char *word, *language;
     } table[] = {
-        {"python", "python"}, {"python3", "python"}, {"javascript", "javascript"}, {"js", "javascript"},
-        {"typescript", "typescript"}, {"java", "java"}, {"rust", "rust"}, {"golang", "go"}, {"sql", "sql"},
-        {"bash", "bash"}, {"shell", "bash"}, {"ruby", "ruby"}, {"php", "php"}, {"c++", "cpp"}, {"cpp", "cpp"},
+        {"python", "python"},
+        {"python3", "python"},
+        {"javascript", "javascript"},
+        {"js", "javascript"},
+        {"typescript", "typescript"},
+        {"java", "java"},
+        {"rust", "rust"},
+        {"golang", "go"},
+        {"sql", "sql"},
+        {"bash", "bash"},
+        {"shell", "bash"},
+        {"ruby", "ruby"},
+        {"php", "php"},
+        {"c++", "cpp"},
+        {"cpp", "cpp"},
     };
     for (size_t i = 0; i < words->count; i++) {
         const struct mock_word *word = &words->items[i];
@@ -80,7 +94,8 @@ const char *mock_code_language(const struct mock_words *words) {
             if (mock_word_is(word, "go"))
                 return "go";
         }
-        for (size_t row = 0; (word->classes & WORD_CODE) && !word->negated && row < sizeof table / sizeof *table; row++)
+        for (size_t row = 0;
+             (word->classes & WORD_CODE) && !word->negated && row < sizeof table / sizeof *table; row++)
             if (mock_word_is(word, table[row].word))
                 return table[row].language;
     }
@@ -88,10 +103,11 @@ const char *mock_code_language(const struct mock_words *words) {
 }
 
 bool mock_is_significant(const struct mock_word *word) {
-    unsigned general = WORD_MAKE | WORD_SAY | WORD_FILLER | WORD_LINK | WORD_TOTAL | WORD_ONLY | WORD_NOT | WORD_NO |
-                       WORD_IF | WORD_USER | WORD_EXPLAIN | WORD_HELP;
-    static const char *const nouns[] = {"function", "functions", "code", "program", "script", "python", "class", "method",
-        "implementation", "snippet", "algorithm", "javascript", "request", "task", "include"};
+    unsigned general = WORD_MAKE | WORD_SAY | WORD_FILLER | WORD_LINK | WORD_TOTAL | WORD_ONLY | WORD_NOT |
+                       WORD_NO | WORD_IF | WORD_USER | WORD_EXPLAIN | WORD_HELP;
+    static const char *const nouns[] = {"function", "functions", "code", "program", "script", "python",
+        "class", "method", "implementation", "snippet", "algorithm", "javascript", "request", "task",
+        "include"};
     if (word->quoted || (word->classes & general) || word->length < 2)
         return false;
     for (size_t i = 0; i < sizeof nouns / sizeof *nouns; i++)

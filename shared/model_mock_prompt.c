@@ -1,43 +1,13 @@
-/* What a system prompt asks for: each clause gives at most one directive, and the strongest one wins, the later one
- * among equals. */
+/* What a system prompt asks for: each clause gives at most one directive, and the strongest one wins, the
+ * later one among equals. */
 #include <string.h>
 
 #include "shared/arena.h"
 #include "shared/model_mock.h"
-#include "shared/model_mock_literal.h"
 #include "shared/model_mock_negation.h"
+#include "shared/model_mock_reading.h"
 
 enum { PROMPT_BYTES_MAX = 16384, PROMPT_WORDS_MAX = 2500 };
-
-/* How much a directive weighs. */
-enum {
-    HELPFUL = 10,     /* "help the user" */
-    SOMETHING = 20,   /* "write product descriptions": nothing that the lexicon knows */
-    ROLE = 30,        /* "you are a programmer" */
-    MANNER = 40,      /* "explain": goes along with code */
-    WEAK = 45,        /* "always return results" may be a text to say, or not */
-    INSTRUCTION = 50, /* "write Python code" */
-    ABSOLUTE = 60,    /* "only", "no matter what", "instead" */
-};
-
-struct directive {
-    int strength; /* 0: none */
-    int order;
-    const char *voice, *literal, *language;
-};
-
-struct reading {
-    struct arena *arena;
-    struct mock_words words;
-    struct directive best[PRODUCTS];
-    int order;                     /* counts clauses */
-    int no_code, no_verse, no_fence; /* the clause that forbids it; 0: none */
-    bool bare, explained, silence_soft;
-    size_t from, to;               /* the clause */
-    unsigned clause, sentence;     /* classes of their words that are not negated */
-    bool strict;                   /* "only", not just "always" */
-    bool firm;                     /* "whatever is asked", "no matter what" */
-};
 
 static unsigned classes_in(const struct mock_words *words, size_t from, size_t to) {
     unsigned classes = 0;
@@ -56,14 +26,17 @@ static bool clause_has(const struct reading *reading, const char *word) {
 
 /* Sentences and clauses. */
 
-enum { VERBS = (int)(WORD_MAKE | WORD_SAY | WORD_EXPLAIN | WORD_TRANSLATE | WORD_SUMMARISE | WORD_REFINE | WORD_REFUSE |
-                     WORD_ECHO) };
+enum {
+    VERBS = (int)(WORD_MAKE | WORD_SAY | WORD_EXPLAIN | WORD_TRANSLATE | WORD_SUMMARISE | WORD_REFINE |
+                  WORD_REFUSE | WORD_ECHO)
+};
 
 static bool opens_clause(const struct mock_words *words, size_t i) {
     const struct mock_word *word = &words->items[i];
     if (word->before == BREAK_SENTENCE)
         return true;
-    bool excepted = mock_word_is(&words->items[i - 1], "nothing") || mock_word_is(&words->items[i - 1], "anything");
+    bool excepted =
+        mock_word_is(&words->items[i - 1], "nothing") || mock_word_is(&words->items[i - 1], "anything");
     if ((mock_word_is(word, "but") && !excepted) || mock_word_is(word, "then"))
         return true;
     unsigned starts = VERBS | WORD_NOT | WORD_NO | WORD_IF | WORD_ONLY | WORD_JUDGE | WORD_IGNORE;
@@ -89,7 +62,8 @@ static size_t clause_end(const struct mock_words *words, size_t from, size_t to)
 
 /* Directives. */
 
-static void direct(struct reading *reading, enum mock_product product, int strength, const struct directive *more) {
+void mock_direct(
+    struct reading *reading, enum mock_product product, int strength, const struct directive *more) {
     struct directive *best = &reading->best[product];
     if (strength < best->strength)
         return;
@@ -98,7 +72,7 @@ static void direct(struct reading *reading, enum mock_product product, int stren
     best->order = reading->order;
 }
 
-static bool is_conditional(const struct reading *reading) {
+bool mock_is_conditional(const struct reading *reading) {
     return (reading->sentence & WORD_IF) && !(reading->sentence & WORD_TOTAL);
 }
 
@@ -111,15 +85,17 @@ static int weigh(const struct reading *reading, enum mock_product product) {
         strength = reading->strict || reading->firm || clause_has(reading, "instead") ? ABSOLUTE : MANNER;
     else if (only || total || reading->firm)
         strength = ABSOLUTE;
-    return strength - (is_conditional(reading) ? 5 : 0);
+    return strength - (mock_is_conditional(reading) ? 5 : 0);
 }
 
 static const char *find_voice(const struct reading *reading) {
-    static const char *const voices[] = {"pirate", "haiku", "limerick", "shakespeare", "yoda", "sonnet", "song"};
+    static const char *const voices[] = {
+        "pirate", "haiku", "limerick", "shakespeare", "yoda", "sonnet", "song"};
     for (size_t i = reading->from; i < reading->to; i++) {
         const struct mock_word *word = &reading->words.items[i];
         char stem[MOCK_STEM_BYTES];
-        for (size_t voice = 0; (word->classes & WORD_VERSE) && voice < sizeof voices / sizeof *voices; voice++)
+        for (size_t voice = 0; (word->classes & WORD_VERSE) && voice < sizeof voices / sizeof *voices;
+             voice++)
             if (mock_stem(word->start, word->length, stem) && strncmp(stem, voices[voice], 5) == 0)
                 return voices[voice];
     }
@@ -129,7 +105,8 @@ static const char *find_voice(const struct reading *reading) {
 static const char *find_target_language(const struct reading *reading) {
     for (size_t i = reading->from; i + 1 < reading->to; i++)
         if (mock_word_is(&reading->words.items[i], "into") || mock_word_is(&reading->words.items[i], "to"))
-            return arena_copy(reading->arena, reading->words.items[i + 1].start, reading->words.items[i + 1].length);
+            return arena_copy(
+                reading->arena, reading->words.items[i + 1].start, reading->words.items[i + 1].length);
     return NULL;
 }
 
@@ -140,11 +117,10 @@ static void direct_product(struct reading *reading, enum mock_product product, i
     if (product == PRODUCT_PROSE)
         reading->explained = true;
     if (product != PRODUCT_CHAT)
-        direct(reading, product, strength, &more);
+        mock_direct(reading, product, strength, &more);
 }
 
-/* The first of list's words in items[from, to), or to. */
-static size_t find_word(const struct reading *reading, size_t from, const char *const *list) {
+size_t mock_find_word(const struct reading *reading, size_t from, const char *const *list) {
     for (; from < reading->to; from++)
         for (size_t i = 0; list[i]; i++)
             if (mock_word_is(&reading->words.items[from], list[i]))
@@ -160,29 +136,27 @@ static enum mock_product phrase_from(const struct reading *reading, size_t from)
 /* "rewrite … as a poem", "turn … into code": what comes after "into" or "as". */
 static enum mock_product transformed(const struct reading *reading, size_t verb) {
     static const char *const into[] = {"into", "as", NULL}, *const in[] = {"in", NULL};
-    size_t link = find_word(reading, verb + 1, into);
+    size_t link = mock_find_word(reading, verb + 1, into);
     if (link == reading->to)
-        link = find_word(reading, verb + 1, in);
+        link = mock_find_word(reading, verb + 1, in);
     return link < reading->to ? phrase_from(reading, link + 1) : PRODUCT_CHAT;
-}
-
-static bool prompt_mentions(const struct reading *reading, unsigned classes) {
-    return classes_in(&reading->words, 0, reading->words.count) & classes;
 }
 
 /* Where the object of a verb ends: at the next preposition. */
 static size_t object_end(const struct reading *reading, size_t verb) {
     size_t end = verb + 1;
-    while (end < reading->to &&
-           (!(reading->words.items[end].classes & WORD_LINK) || mock_word_is(&reading->words.items[end], "of")))
+    while (end < reading->to && (!(reading->words.items[end].classes & WORD_LINK) ||
+                                    mock_word_is(&reading->words.items[end], "of")))
         end++;
     return end;
 }
 
 static bool object_is_pronoun(const struct reading *reading, size_t verb) {
-    static const char *const pronouns[] = {"it", "them", "this", "that", "what", "whatever", NULL};
-    size_t at = find_word(reading, verb + 1, pronouns);
-    return at < reading->to && at <= verb + 2;
+    static const char *const pronouns[] = {
+        "it", "them", "this", "that", "what", "whatever", "following", NULL};
+    size_t at = mock_find_word(reading, verb + 1, pronouns);
+    /* Where code is made, "it" is the code. */
+    return at < reading->to && at <= verb + 2 && !reading->best[PRODUCT_CODE].strength;
 }
 
 /* "rewrite the user's request": the request itself, said better; other objects are a matter of their own. */
@@ -192,13 +166,13 @@ static void read_refine(struct reading *reading, size_t verb) {
     enum mock_product object = mock_phrase_product(&reading->words, verb + 1, end, &unknown, &place);
     bool request = object == PRODUCT_REFINED || (object == PRODUCT_PROSE && (reading->clause & WORD_USER));
     if (object == PRODUCT_CHAT && object_is_pronoun(reading, verb))
-        request = prompt_mentions(reading, WORD_REQUEST | WORD_USER) && !reading->best[PRODUCT_CODE].strength;
+        request = true;
     if (object == PRODUCT_CHAT && end == reading->to && !unknown)
         request |= (reading->clause & WORD_REQUEST) != 0;
     if (into == PRODUCT_CODE || into == PRODUCT_VERSE)
         direct_product(reading, into, INSTRUCTION);
     else if (request)
-        direct(reading, PRODUCT_REFINED, INSTRUCTION, NULL);
+        mock_direct(reading, PRODUCT_REFINED, INSTRUCTION, NULL);
     else if (object == PRODUCT_CODE)
         direct_product(reading, PRODUCT_CODE, INSTRUCTION);
 }
@@ -210,15 +184,18 @@ static void read_explain(struct reading *reading) {
     direct_product(reading, product, weigh(reading, product));
 }
 
-/* Where the phrase that names the product begins: behind "with" for "answer …", behind "into" for "turn …". */
+/* Where the phrase that names the product begins: behind "with" for "answer …", behind "into" for "turn …".
+ */
 static size_t product_start(const struct reading *reading, size_t verb) {
-    static const char *const turning[] = {"turn", "turns", "convert", "converts", "transform", "transforms", NULL};
-    static const char *const into[] = {"into", "to", NULL}, *const how[] = {"with", "in", "as", "by", "like", NULL};
+    static const char *const turning[] = {
+        "turn", "turns", "convert", "converts", "transform", "transforms", NULL};
+    static const char *const into[] = {"into", "to", NULL}, *const how[] = {
+                                                                "with", "in", "as", "by", "like", NULL};
     size_t link = reading->to;
-    if (find_word(reading, verb, turning) == verb)
-        link = find_word(reading, verb, into);
+    if (mock_find_word(reading, verb, turning) == verb)
+        link = mock_find_word(reading, verb, into);
     else if (reading->words.items[verb].classes & WORD_SAY)
-        link = find_word(reading, verb, how);
+        link = mock_find_word(reading, verb, how);
     if (link < reading->to && phrase_from(reading, link + 1) != PRODUCT_CHAT)
         return link + 1;
     return verb + 1;
@@ -226,10 +203,11 @@ static size_t product_start(const struct reading *reading, size_t verb) {
 
 /* "reply with the rewritten request", "turn the request into a clear task". */
 static bool wants_request_back(const struct reading *reading, size_t verb) {
-    static const char *const turning[] = {"turn", "turns", "make", "makes", "transform", "transforms", "convert", NULL};
+    static const char *const turning[] = {
+        "turn", "turns", "make", "makes", "transform", "transforms", "convert", NULL};
     if (reading->clause & (WORD_REFINED | WORD_REFINE))
         return true;
-    return (reading->clause & WORD_CLEAR) && find_word(reading, verb, turning) == verb;
+    return (reading->clause & WORD_CLEAR) && mock_find_word(reading, verb, turning) == verb;
 }
 
 static void read_make(struct reading *reading, size_t verb) {
@@ -242,8 +220,11 @@ static void read_make(struct reading *reading, size_t verb) {
         product = PRODUCT_CODE;
     if (product == PRODUCT_CHAT && !unknown)
         product = phrase_from(reading, reading->from);
-    if (product == PRODUCT_REFINED)
-        product = wants_request_back(reading, verb) ? PRODUCT_REFINED : PRODUCT_HELP;
+    bool again = product == PRODUCT_REFINED || (product == PRODUCT_CHAT && object_is_pronoun(reading, verb));
+    if (again && wants_request_back(reading, verb))
+        product = PRODUCT_REFINED;
+    else if (product == PRODUCT_REFINED)
+        product = PRODUCT_HELP;
     bool addressed = reading->clause & (WORD_REQUEST | WORD_USER | WORD_ANSWER);
     if (product == PRODUCT_CHAT && unknown && (word->classes & WORD_MAKE))
         direct_product(reading, addressed ? PRODUCT_HELP : PRODUCT_PROSE, addressed ? HELPFUL : SOMETHING);
@@ -276,7 +257,7 @@ static bool refuses_all(const struct reading *reading, size_t verb) {
         if (!(reading->words.items[i].classes &
                 (WORD_TOTAL | WORD_REQUEST | WORD_USER | WORD_SAY | WORD_HELP | WORD_FILLER | WORD_LINK)))
             return false;
-    return !is_conditional(reading);
+    return !mock_is_conditional(reading);
 }
 
 static void read_product(struct reading *reading) {
@@ -295,94 +276,10 @@ static void read_product(struct reading *reading) {
     else if (classes & WORD_EXPLAIN)
         read_explain(reading);
     else if (classes & (WORD_TRANSLATE | WORD_SUMMARISE) && transformed(reading, verb) != PRODUCT_CODE)
-        direct_product(reading, classes & WORD_TRANSLATE ? PRODUCT_TRANSLATION : PRODUCT_SUMMARY, INSTRUCTION);
+        direct_product(
+            reading, classes & WORD_TRANSLATE ? PRODUCT_TRANSLATION : PRODUCT_SUMMARY, INSTRUCTION);
     else
         read_make(reading, verb);
-}
-
-/* Fixed texts and silence. */
-
-/* 0: no text to say. */
-static int weigh_literal(const struct reading *reading, const struct mock_literal *literal, unsigned verb) {
-    bool total = literal->total || (reading->sentence & WORD_TOTAL) || reading->firm;
-    bool only = reading->clause & WORD_ONLY || reading->sentence & WORD_ONLY;
-    if (is_conditional(reading) && !total)
-        return 0;
-    if (total || (only && (literal->quoted || literal->announced)))
-        return ABSOLUTE;
-    if (literal->quoted || literal->announced)
-        return INSTRUCTION;
-    /* "reply with kindness" is no text, the world's best known greeting is one. */
-    if (!only)
-        return verb & WORD_ANSWER && strcmp(literal->text, "Hello World") != 0 ? 0 : SOMETHING;
-    /* "always return results" is no text, "just print hello" is one. */
-    return (verb & WORD_MAKE) && !reading->strict ? WEAK : ABSOLUTE;
-}
-
-static bool speaks(const struct mock_word *word) {
-    return !word->negated && (word->classes & (WORD_SAY | WORD_ECHO) || mock_word_is(word, "write") ||
-                                 mock_word_is(word, "send"));
-}
-
-static bool read_fixed(struct reading *reading) {
-    for (size_t i = reading->from; i < reading->to; i++) {
-        const struct mock_word *word = &reading->words.items[i];
-        struct mock_literal literal;
-        if (!speaks(word) || !mock_read_literal(reading->arena, &reading->words, i, reading->to, &literal))
-            continue;
-        /* "write" takes a text to say only from quotes: everything else is written about. */
-        if (!(word->classes & WORD_SAY) && !literal.quoted && !literal.announced)
-            continue;
-        int strength = weigh_literal(reading, &literal, word->classes);
-        struct directive more = {.literal = literal.text};
-        if (strength) {
-            direct(reading, PRODUCT_FIXED, strength, &more);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_empty_answer(const struct reading *reading, size_t i) {
-    static const char *const nouns[] = {"string", "text", "response", "answer", "output", "reply", "message", "content",
-        "characters", "words", "word", "nothing", "answers", "responses", NULL};
-    const struct mock_word *word = &reading->words.items[i];
-    bool empty = mock_word_is(word, "empty") || mock_word_is(word, "blank") || mock_word_is(word, "no");
-    return empty && find_word(reading, i + 1, nouns) <= i + 2 && find_word(reading, i + 1, nouns) < reading->to;
-}
-
-static bool is_left_empty(const struct reading *reading, size_t i) {
-    static const char *const words[] = {"leave", "stay", "keep", "be", "remain", "is", "are", "stays", NULL};
-    const struct mock_word *word = &reading->words.items[i];
-    bool quiet = mock_word_is(word, "silent") || mock_word_is(word, "quiet") || mock_word_is(word, "mute");
-    bool empty = (mock_word_is(word, "empty") || mock_word_is(word, "blank")) && (reading->clause & WORD_SAY);
-    return (quiet || empty) && find_word(reading, reading->from, words) < i;
-}
-
-static bool says_nothing(const struct reading *reading, size_t i) {
-    static const char *const more[] = {"else", "but", "except", "other", "more", "besides", "beyond", "further", NULL};
-    static const char *const verbs[] = {"do", "does", "produce", "write", "give", "send", "contribute", NULL};
-    if (!mock_word_is(&reading->words.items[i], "nothing"))
-        return false;
-    bool verb = find_word(reading, reading->from, verbs) < i;
-    for (size_t k = reading->from; k < i; k++)
-        verb |= reading->words.items[k].classes & WORD_SAY;
-    return verb && (i + 1 == reading->to || find_word(reading, i + 1, more) != i + 1);
-}
-
-static bool read_silence(struct reading *reading) {
-    bool only = reading->clause & WORD_ONLY || reading->sentence & WORD_TOTAL;
-    for (size_t i = reading->from; i < reading->to && !is_conditional(reading); i++) {
-        if (says_nothing(reading, i) || is_left_empty(reading, i)) {
-            direct(reading, PRODUCT_SILENCE, ABSOLUTE, NULL);
-            return true;
-        }
-        if (is_empty_answer(reading, i) && (reading->clause & (WORD_SAY | WORD_MAKE))) {
-            direct(reading, PRODUCT_SILENCE, only ? ABSOLUTE : WEAK, NULL);
-            return true;
-        }
-    }
-    return false;
 }
 
 /* What a clause forbids weighs like a directive of its own. */
@@ -396,8 +293,8 @@ static void note_forbidden(struct reading *reading, const struct mock_forbidden 
     if (forbidden->everything_else)
         reading->clause |= WORD_ONLY;
     reading->bare |= forbidden->prose;
-    if (forbidden->answer && !is_conditional(reading)) {
-        direct(reading, PRODUCT_SILENCE, forbidden->firmly ? ABSOLUTE : WEAK, NULL);
+    if (forbidden->answer && !mock_is_conditional(reading)) {
+        mock_direct(reading, PRODUCT_SILENCE, forbidden->firmly ? ABSOLUTE : WEAK, NULL);
         reading->silence_soft = true;
     }
 }
@@ -408,7 +305,7 @@ static bool read_ignore(struct reading *reading) {
         return false;
     static const char *const all[] = {"everything", "that", "all", "this", NULL};
     bool user = reading->clause & (WORD_USER | WORD_REQUEST) && !clause_has(reading, "above");
-    if ((reading->clause & WORD_BEFORE) || find_word(reading, reading->from, all) < reading->to) {
+    if ((reading->clause & WORD_BEFORE) || mock_find_word(reading, reading->from, all) < reading->to) {
         if (!user || clause_has(reading, "previous") || clause_has(reading, "instructions")) {
             memset(reading->best, 0, sizeof reading->best);
             reading->no_code = reading->no_verse = reading->no_fence = 0;
@@ -421,7 +318,7 @@ static bool read_ignore(struct reading *reading) {
 static bool is_strict(const struct reading *reading) {
     static const char *const words[] = {
         "only", "just", "solely", "merely", "exclusively", "purely", "strictly", "nothing", "simply", NULL};
-    return find_word(reading, reading->from, words) < reading->to;
+    return mock_find_word(reading, reading->from, words) < reading->to;
 }
 
 static void read_clause(struct reading *reading) {
@@ -432,7 +329,7 @@ static void read_clause(struct reading *reading) {
     if (read_ignore(reading))
         return;
     note_forbidden(reading, &forbidden);
-    if (read_silence(reading) || read_fixed(reading))
+    if (mock_read_silence(reading) || mock_read_fixed(reading))
         return;
     read_product(reading);
 }
@@ -457,42 +354,6 @@ static void read_sentence(struct reading *reading, size_t from, size_t to) {
     }
 }
 
-/* The judge's prompt: somebody judges, by at least two of the criteria or one and JSON. */
-
-static bool is_told_to_judge(const struct mock_words *words, size_t i) {
-    static const char *const before[] = {"you", "to", "and", "must", "should", "please", "then", "who", "that", "will",
-        "always", "never", "only", "now", "carefully", "strictly", "independently", NULL};
-    static const char *const agents[] = {"judge", "evaluator", "grader", "rater", "assessor", NULL};
-    const struct mock_word *word = &words->items[i];
-    if (!(word->classes & WORD_JUDGE) || word->negated)
-        return false;
-    if (word->before != BREAK_NONE)
-        return true;
-    for (size_t k = 0; agents[k]; k++)
-        if (mock_word_is(word, agents[k]))
-            return true;
-    for (size_t k = 0; before[k]; k++)
-        if (mock_word_is(&words->items[i - 1], before[k]))
-            return true;
-    return false;
-}
-
-static bool asks_for_judgement(const struct mock_words *words) {
-    unsigned criteria = 0, json = 0, told = 0;
-    for (size_t i = 0; i < words->count; i++) {
-        const struct mock_word *word = &words->items[i];
-        char stem[MOCK_STEM_BYTES];
-        told |= is_told_to_judge(words, i);
-        json |= word->classes & WORD_JSON;
-        bool criterion = word->quoted ? mock_classes(word->start, word->length) & WORD_CRITERION
-                                      : word->classes & WORD_CRITERION;
-        if (criterion && mock_stem(word->start, word->length, stem))
-            criteria |= stem[0] == 'r' ? 1u : stem[0] == 'q' ? 2u : 4u;
-    }
-    int count = __builtin_popcount(criteria);
-    return (told && (count >= 2 || (count && json))) || (count == 3 && json);
-}
-
 /* The verdict. */
 
 static void drop_forbidden(struct reading *reading) {
@@ -502,7 +363,7 @@ static void drop_forbidden(struct reading *reading) {
     if (reading->no_verse && (verse->strength < ABSOLUTE || verse->order <= reading->no_verse))
         *verse = (struct directive){0};
     if (reading->no_code)
-        direct(reading, PRODUCT_PROSE, HELPFUL, NULL);
+        mock_direct(reading, PRODUCT_PROSE, HELPFUL, NULL);
 }
 
 /* Whoever is to refine a request is also told how to write it, and not to answer it. */
@@ -520,7 +381,8 @@ static enum mock_product strongest(const struct reading *reading) {
     enum mock_product best = PRODUCT_CHAT;
     for (int product = 0; product < PRODUCTS; product++) {
         const struct directive *one = &reading->best[product], *other = &reading->best[best];
-        if (one->strength > other->strength || (one->strength == other->strength && one->order > other->order))
+        if (one->strength > other->strength ||
+            (one->strength == other->strength && one->order > other->order))
             best = (enum mock_product)product;
     }
     return best;
@@ -534,7 +396,7 @@ struct mock_intent mock_read_prompt(struct arena *arena, const char *system) {
         read_sentence(&reading, from, to);
         from = to;
     }
-    if (asks_for_judgement(&reading.words))
+    if (mock_asks_for_judgement(&reading.words))
         return (struct mock_intent){.product = PRODUCT_JUDGEMENT};
     drop_forbidden(&reading);
     drop_beside_refining(&reading);

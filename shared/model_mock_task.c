@@ -5,8 +5,8 @@
 #include "shared/buffer.h"
 #include "shared/model_mock.h"
 
-const struct mock_snippet *const MOCK_PYTHON[] = {
-    MOCK_PYTHON_NUMBERS, MOCK_PYTHON_TEXT, MOCK_PYTHON_LISTS, MOCK_PYTHON_STRUCTURES, MOCK_PYTHON_PRACTICE, NULL};
+const struct mock_snippet *const MOCK_PYTHON[] = {MOCK_PYTHON_NUMBERS, MOCK_PYTHON_TEXT, MOCK_PYTHON_LISTS,
+    MOCK_PYTHON_STRUCTURES, MOCK_PYTHON_PRACTICE, NULL};
 
 enum { KEYWORDS_MAX = 512, PHRASES_MAX = 400, PHRASE_WORDS_MAX = 4, REQUEST_WORDS_SEEN = 80 };
 
@@ -89,7 +89,8 @@ const struct mock_snippet *mock_find_snippet(const struct mock_words *words) {
         const struct phrase *phrase = &known.phrases[i];
         unsigned place = place_of(phrase, places);
         /* Among equals what comes first is what is asked for. */
-        if (place && (!best || phrase->rank > best->rank || (phrase->rank == best->rank && place < best_place))) {
+        if (place &&
+            (!best || phrase->rank > best->rank || (phrase->rank == best->rank && place < best_place))) {
             best = phrase;
             best_place = place;
         }
@@ -98,7 +99,8 @@ const struct mock_snippet *mock_find_snippet(const struct mock_words *words) {
 }
 
 static bool is_question_about(const struct mock_words *words) {
-    static const char *const questions[] = {"what", "what's", "why", "who", "when", "where", "which", "is", "are", "does"};
+    static const char *const questions[] = {
+        "what", "what's", "why", "who", "when", "where", "which", "is", "are", "does"};
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
         if (words->count && mock_word_is(&words->items[0], questions[i]))
             return true;
@@ -145,7 +147,8 @@ bool mock_wants_code(const struct mock_words *words) {
 
 /* Words of asking, before the subject: "please write me a". */
 static size_t topic_start(const struct mock_words *words, size_t end) {
-    unsigned asking = WORD_MAKE | WORD_SAY | WORD_EXPLAIN | WORD_TRANSLATE | WORD_SUMMARISE | WORD_FILLER | WORD_TOPIC;
+    unsigned asking =
+        WORD_MAKE | WORD_SAY | WORD_EXPLAIN | WORD_TRANSLATE | WORD_SUMMARISE | WORD_FILLER | WORD_TOPIC;
     size_t i = 0;
     while (i + 1 < end && ((words->items[i].classes & asking) || mock_word_is(&words->items[i], "why")) &&
            !words->items[i].quoted)

@@ -26,7 +26,7 @@ static const struct {
 };
 
 static void write_template(struct buffer *answer, const char *template, const struct mock_words *words) {
-    for (; *template; template++)
+    for (; *template; template ++)
         if (*template == '@')
             mock_write_topic(answer, words, TOPIC_BYTES_MAX);
         else
@@ -42,7 +42,8 @@ void mock_write_verse(struct buffer *answer, const char *voice, const struct moc
 
 void mock_write_prose(struct buffer *answer, const struct mock_words *words) {
     write_template(answer,
-        "The heart of the matter is @. First it helps to be clear about what comes in and what should come out. "
+        "The heart of the matter is @. First it helps to be clear about what comes in and what should come "
+        "out. "
         "After that the steps follow one another, from the simplest case to the harder ones. "
         "Seen this way, @ is easy to follow and easy to check.\n",
         words);
@@ -50,7 +51,8 @@ void mock_write_prose(struct buffer *answer, const struct mock_words *words) {
 
 /* A label such as "User input:" before the request itself. */
 static const char *skip_label(const char *user) {
-    static const char *const labels[] = {"user input:", "user request:", "request:", "input:", "task:", "question:"};
+    static const char *const labels[] = {
+        "user input:", "user request:", "request:", "input:", "task:", "question:"};
     for (size_t i = 0; i < sizeof labels / sizeof *labels; i++)
         if (strncasecmp(user, labels[i], strlen(labels[i])) == 0) {
             user += strlen(labels[i]);
@@ -71,7 +73,8 @@ void mock_write_refined(struct buffer *answer, const char *user) {
     struct mock_words words = mock_read_words(answer->arena, user, strnlen(user, 2000), 200);
     buffer_byte(answer, (char)toupper((unsigned char)user[0]));
     buffer_append(answer, user + 1, length - 1);
-    if (isalnum((unsigned char)user[length - 1]) || strchr(")]\"'", user[length - 1]) || (user[length - 1] & 0x80))
+    if (isalnum((unsigned char)user[length - 1]) || strchr(")]\"'", user[length - 1]) ||
+        (user[length - 1] & 0x80))
         buffer_byte(answer, '.');
     buffer_string(answer, user[length - 1] == '`' ? "\n" : " ");
     buffer_string(answer, mock_wants_code(&words)

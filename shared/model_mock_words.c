@@ -116,7 +116,8 @@ static bool read_quoted(struct reader *reader, struct mock_word *word) {
     const char *inside = reader->at + mark;
     if (left < 2 * mark)
         return false;
-    for (const char *at = inside; at + mark <= reader->end && at - inside < QUOTE_BYTES_MAX && *at != '\n'; at++) {
+    for (const char *at = inside; at + mark <= reader->end && at - inside < QUOTE_BYTES_MAX && *at != '\n';
+         at++) {
         bool within_word = *closing == '\'' && at + 1 < reader->end && is_letter(at[1]);
         if (memcmp(at, closing, mark) == 0 && !within_word) {
             *word = (struct mock_word){
@@ -154,7 +155,8 @@ static bool read_word(struct reader *reader, struct mock_word *word) {
     return true;
 }
 
-/* A line break ends a sentence before an empty line, a list item or a capital; else the text is only wrapped. */
+/* A line break ends a sentence before an empty line, a list item or a capital; else the text is only wrapped.
+ */
 static bool line_ends_sentence(const char *at, const char *end) {
     bool capital = false;
     for (at++; at < end && (*at == ' ' || *at == '\t'); at++)

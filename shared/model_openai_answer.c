@@ -35,12 +35,13 @@ static long escape_value(const char *digits, const char *end) {
 }
 
 static bool is_low_surrogate(const char *escape, const char *end) {
-    long value = end - escape >= 6 && escape[0] == '\\' && escape[1] == 'u' ? escape_value(escape + 2, end) : -1;
+    long value =
+        end - escape >= 6 && escape[0] == '\\' && escape[1] == 'u' ? escape_value(escape + 2, end) : -1;
     return value >= 0xdc00 && value <= 0xdfff;
 }
 
-/* A model may well write \u0000 or half a surrogate pair, which json_parse refuses: both become \ufffd. Changes json in
- * place; returns how many there were. */
+/* A model may well write \u0000 or half a surrogate pair, which json_parse refuses: both become \ufffd.
+ * Changes json in place; returns how many there were. */
 static int mend_escapes(char *json, size_t length) {
     const char *end = json + length;
     int mended = 0;
@@ -70,7 +71,8 @@ static const char *string_of(const cJSON *object, const char *name) {
     return cJSON_IsString(item) ? item->valuestring : NULL;
 }
 
-/* What the server says about its error: OpenAI's error.message, or the shapes of Ollama and FastAPI; NULL: nothing. */
+/* What the server says about its error: OpenAI's error.message, or the shapes of Ollama and FastAPI; NULL:
+ * nothing. */
 static const char *server_message(const cJSON *root) {
     const char *text = string_of(cJSON_GetObjectItemCaseSensitive(root, "error"), "message");
     if (!text)
@@ -95,7 +97,8 @@ static const char *excerpt(struct arena *arena, const char *text) {
         }
     }
     /* Nothing of a character that was cut in two remains. */
-    while (*text && copy.length && ((unsigned char)*text & 0xc0) == 0x80 && (copy.data[copy.length - 1] & 0x80)) {
+    while (*text && copy.length && ((unsigned char)*text & 0xc0) == 0x80 &&
+           (copy.data[copy.length - 1] & 0x80)) {
         text--;
         copy.data[--copy.length] = '\0';
     }
@@ -106,7 +109,8 @@ static const char *describe_status(struct arena *arena, int status, const cJSON 
     const char *message = server_message(root);
     if (!message || !*message)
         return arena_format(arena, "the model's server answered with status %d", status);
-    return arena_format(arena, "the model's server answered with status %d: %s", status, excerpt(arena, message));
+    return arena_format(
+        arena, "the model's server answered with status %d: %s", status, excerpt(arena, message));
 }
 
 static const char *describe_unreached(struct arena *arena, const struct http_call_answer *http) {
@@ -127,8 +131,9 @@ static int status_inside(const cJSON *root, int status) {
 static int64_t count_of(const cJSON *root, const char *name) {
     const cJSON *usage = cJSON_GetObjectItemCaseSensitive(root, "usage");
     const cJSON *count = cJSON_GetObjectItemCaseSensitive(usage, name);
-    return cJSON_IsNumber(count) && count->valuedouble > 0 && count->valuedouble < 1e15 ? (int64_t)count->valuedouble
-                                                                                       : 0;
+    return cJSON_IsNumber(count) && count->valuedouble > 0 && count->valuedouble < 1e15
+               ? (int64_t)count->valuedouble
+               : 0;
 }
 
 /* Only what was replaced in the text counts; the rest of the answer nobody sees. */
@@ -164,12 +169,14 @@ static void read_choice(struct arena *arena, const cJSON *choice, int replaced, 
     else if (finish && strcmp(finish, "content_filter") == 0)
         fail(answer, MODEL_REJECT, "the model's provider filtered the answer");
     else if (!cJSON_IsObject(message) || (content && !cJSON_IsNull(content) && !cJSON_IsString(content)))
-        fail(answer, MODEL_REJECT, "the model's server answered with status 200, but its choice holds no text");
+        fail(answer, MODEL_REJECT,
+            "the model's server answered with status 200, but its choice holds no text");
     else
         take_text(arena, cJSON_IsString(content) ? content->valuestring : "", replaced, answer);
 }
 
-static void read_completion(struct arena *arena, const cJSON *root, int replaced, struct model_answer *answer) {
+static void read_completion(
+    struct arena *arena, const cJSON *root, int replaced, struct model_answer *answer) {
     const cJSON *choices = cJSON_GetObjectItemCaseSensitive(root, "choices");
     answer->prompt_tokens = count_of(root, "prompt_tokens");
     answer->completion_tokens = count_of(root, "completion_tokens");
@@ -192,7 +199,8 @@ void openai_read(struct arena *arena, const struct http_call_answer *http, struc
         fail(answer, may_pass(status) ? MODEL_RETRY : MODEL_REJECT, describe_status(arena, status, root));
     else if (!root)
         fail(answer, MODEL_RETRY,
-            arena_format(arena, "the model's server answered with status %d, but not with whole JSON", http->status));
+            arena_format(
+                arena, "the model's server answered with status %d, but not with whole JSON", http->status));
     else
         read_completion(arena, root, replaced, answer);
 }

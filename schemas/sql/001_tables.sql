@@ -45,4 +45,3 @@ CREATE INDEX prompts_active ON prompts (task_type, is_active, version DESC);
 -- Not unique: people edit and copy these rows.
 CREATE INDEX execution_logs_request_id ON execution_logs (request_id);
 CREATE INDEX execution_logs_task_type_created_at ON execution_logs (task_type, created_at);
-CREATE INDEX execution_logs_created_at ON execution_logs (created_at);

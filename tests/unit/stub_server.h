@@ -1,4 +1,5 @@
-/* A tiny HTTP server on the test's own loop: it keeps what it was sent and answers with the bytes it is given. */
+/* A tiny HTTP server on the test's own loop: it keeps what it was sent and answers with the bytes it is
+ * given. */
 #ifndef TESTS_UNIT_STUB_SERVER_H
 #define TESTS_UNIT_STUB_SERVER_H
 
@@ -37,13 +38,16 @@ static void stub_close(struct stub_connection *connection) {
 static void stub_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
     struct stub_connection *connection = handle->data;
     (void)suggested;
-    *buffer = uv_buf_init(connection->bytes + connection->length, (unsigned)(STUB_BYTES_MAX - 1 - connection->length));
+    *buffer = uv_buf_init(
+        connection->bytes + connection->length, (unsigned)(STUB_BYTES_MAX - 1 - connection->length));
 }
 
 static bool stub_is_whole(struct stub_connection *connection) {
     connection->bytes[connection->length] = '\0';
-    const char *body = strstr(connection->bytes, "\r\n\r\n"), *size = strcasestr(connection->bytes, "\r\ncontent-length:");
-    return body && size && connection->length >= (size_t)(body + 4 - connection->bytes) + strtoul(size + 17, NULL, 10);
+    const char *body = strstr(connection->bytes, "\r\n\r\n"),
+               *size = strcasestr(connection->bytes, "\r\ncontent-length:");
+    return body && size &&
+           connection->length >= (size_t)(body + 4 - connection->bytes) + strtoul(size + 17, NULL, 10);
 }
 
 static void stub_written(uv_write_t *write, int status) {
@@ -111,8 +115,9 @@ static void stub_open(struct stub_server *server, uv_loop_t *loop) {
 static char *stub_format(int status, const char *headers, const char *body) {
     size_t room = strlen(headers) + strlen(body) + 128;
     char *answer = malloc(room);
-    snprintf(answer, room, "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n%s", status,
-        headers, strlen(body), body);
+    snprintf(answer, room,
+        "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n%s", status, headers,
+        strlen(body), body);
     return answer;
 }
 

@@ -30,6 +30,7 @@ struct heard {
 static void hear(void *context, const struct http_call_answer *answer) {
     struct heard *heard = context;
     heard->count++;
+    uv_stop(&loop); /* a turn that began with timers would wait for more events */
     heard->status = answer->status;
     heard->timed_out = answer->timed_out;
     heard->retry_after_ms = answer->retry_after_ms;
@@ -62,8 +63,13 @@ static int tear_down(void **state) {
 
 static struct http_call *post(const char *to, int64_t timeout_ms, size_t most, struct heard *heard) {
     static const char *const headers[] = {"Content-Type: application/json", "X-Secret: sesame", NULL};
-    struct http_call_request request = {.url = to, .headers = headers, .body = "{\"a\":1}", .length = 7,
-        .connect_timeout_ms = timeout_ms, .timeout_ms = timeout_ms, .answer_bytes_max = most};
+    struct http_call_request request = {.url = to,
+        .headers = headers,
+        .body = "{\"a\":1}",
+        .length = 7,
+        .connect_timeout_ms = timeout_ms,
+        .timeout_ms = timeout_ms,
+        .answer_bytes_max = most};
     struct http_call *call = http_client_post(client, &request, hear, heard);
     assert_int_equal(heard->count, 0);
     return call;
@@ -154,8 +160,9 @@ static void says_why_nothing_came(void **state) {
 
 static void a_cut_answer_is_none(void **state) {
     (void)state;
-    static const char *const answers[] = {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", "HTTP/1.1 200 OK\r\nConte",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "nonsense\r\n\r\n", ""};
+    static const char *const answers[] = {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nConte", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        "nonsense\r\n\r\n", ""};
     server.cuts = true;
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         server.answer = answers[i];
@@ -245,6 +252,7 @@ static void calls_under_way_end_with_the_client(void **state) {
 static void close_client(void *context, const struct http_call_answer *answer) {
     (void)answer;
     ++*(int *)context;
+    uv_stop(&loop);
     http_client_close(&client);
 }
 
@@ -254,8 +262,8 @@ static void done_may_close_the_client(void **state) {
     server.answer = answer;
     int count = 0;
     struct heard other = {0};
-    struct http_call_request request = {.url = url, .body = "", .connect_timeout_ms = 5000, .timeout_ms = 5000,
-        .answer_bytes_max = 10};
+    struct http_call_request request = {
+        .url = url, .body = "", .connect_timeout_ms = 5000, .timeout_ms = 5000, .answer_bytes_max = 10};
     http_client_post(client, &request, close_client, &count);
     server.cuts = false;
     while (!count)
@@ -272,11 +280,15 @@ struct chain {
 
 static void post_next(void *context, const struct http_call_answer *answer) {
     struct chain *chain = context;
+    uv_stop(&loop);
     assert_int_equal(answer->status, 0);
     if (--chain->left == 0)
         return;
-    struct http_call_request request = {.url = "http://name.invalid/", .body = "", .connect_timeout_ms = 20000,
-        .timeout_ms = 20000, .answer_bytes_max = 10};
+    struct http_call_request request = {.url = "http://name.invalid/",
+        .body = "",
+        .connect_timeout_ms = 20000,
+        .timeout_ms = 20000,
+        .answer_bytes_max = 10};
     int before = chain->left;
     http_client_post(client, &request, post_next, chain);
     assert_int_equal(chain->left, before);

@@ -66,6 +66,7 @@ struct heard {
 static void hear(void *context, const struct model_answer *answer) {
     struct heard *heard = context;
     heard->count++;
+    uv_stop(&loop); /* a turn that began with timers would wait for more events */
     heard->answer = *answer;
     snprintf(heard->text, sizeof heard->text, "%s", answer->text ? answer->text : "");
     snprintf(heard->error, sizeof heard->error, "%s", answer->error ? answer->error : "");
@@ -95,9 +96,11 @@ static struct heard ask_answered(int status, const char *headers, const char *bo
     return heard;
 }
 
-#define COMPLETION(message, finish)                                                                                    \
-    "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"      \
-    "\"message\":" message ",\"logprobs\":null,\"finish_reason\":" finish "}],\"usage\":{\"prompt_tokens\":12,"         \
+#define COMPLETION(message, finish)                                                                          \
+    "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{"     \
+    "\"index\":0,"                                                                                           \
+    "\"message\":" message ",\"logprobs\":null,\"finish_reason\":" finish                                    \
+    "}],\"usage\":{\"prompt_tokens\":12,"                                                                    \
     "\"completion_tokens\":34,\"total_tokens\":46}}"
 #define CONTENT(text) COMPLETION("{\"role\":\"assistant\",\"content\":" text ",\"refusal\":null}", "\"stop\"")
 
@@ -127,7 +130,8 @@ static void sends_only_what_there_is(void **state) {
         uv_run(&loop, UV_RUN_ONCE);
     assert_null(strcasestr(server.request, "authorization"));
     assert_string_equal(strstr(server.request, "\r\n\r\n") + 4,
-        "{\"model\":\"small \\\"one\\\"\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"temperature\":0,"
+        "{\"model\":\"small "
+        "\\\"one\\\"\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"temperature\":0,"
         "\"max_tokens\":7,\"response_format\":{\"type\":\"json_object\"}}");
     free(answer);
 }
@@ -149,8 +153,8 @@ static void brings_the_text(void **state) {
 
 static void an_empty_answer_is_one(void **state) {
     (void)state;
-    static const char *const bodies[] = {CONTENT("null"), CONTENT("\"\""), COMPLETION("{\"role\":\"assistant\"}", "\"stop\""),
-        COMPLETION("{\"content\":null}", "null")};
+    static const char *const bodies[] = {CONTENT("null"), CONTENT("\"\""),
+        COMPLETION("{\"role\":\"assistant\"}", "\"stop\""), COMPLETION("{\"content\":null}", "null")};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         struct heard heard = ask_answered(200, "", bodies[i]);
         assert_int_equal(heard.answer.status, MODEL_OK);
@@ -162,7 +166,9 @@ static void replaces_what_no_text_can_hold(void **state) {
     (void)state;
     struct heard heard = ask_answered(200, "", CONTENT("\"a\\u0000b\\\\u0000c\\\\\\u0000d\""));
     assert_int_equal(heard.answer.status, MODEL_OK);
-    assert_string_equal(heard.text, "a\xEF\xBF\xBD" "b\\u0000c\\\xEF\xBF\xBD" "d");
+    assert_string_equal(heard.text, "a\xEF\xBF\xBD"
+                                    "b\\u0000c\\\xEF\xBF\xBD"
+                                    "d");
     assert_int_equal(heard.answer.replaced, 2);
     heard = ask_answered(200, "", CONTENT("\"x\\ud83dy\\ude00z\\ud83d\""));
     assert_string_equal(heard.text, "x\xEF\xBF\xBDy\xEF\xBF\xBDz\xEF\xBF\xBD");
@@ -181,10 +187,12 @@ static void some_failures_may_pass(void **state) {
     static const int statuses[] = {408, 409, 429, 500, 502, 503, 504, 529};
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         struct heard heard = ask_answered(statuses[i], "Retry-After: 3\r\n",
-            "{\"error\":{\"message\":\"Rate limit reached for small in\\norganization org-1\",\"type\":\"requests\"}}");
+            "{\"error\":{\"message\":\"Rate limit reached for small in\\norganization "
+            "org-1\",\"type\":\"requests\"}}");
         char want[200];
         snprintf(want, sizeof want,
-            "the model's server answered with status %d: Rate limit reached for small in organization org-1", statuses[i]);
+            "the model's server answered with status %d: Rate limit reached for small in organization org-1",
+            statuses[i]);
         assert_int_equal(heard.answer.status, MODEL_RETRY);
         assert_int_equal(heard.answer.retry_after_ms, 3000);
         assert_string_equal(heard.error, want);
@@ -201,9 +209,12 @@ static void other_failures_will_not(void **state) {
     (void)state;
     static const int statuses[] = {301, 400, 401, 403, 404, 413, 422};
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-        assert_int_equal(ask_answered(statuses[i], "", "{\"error\":\"model not found\"}").answer.status, MODEL_REJECT);
-    struct heard heard = ask_answered(401, "", "{\"error\":{\"message\":\"Incorrect API key: sk-verysecret. See docs\"}}");
-    assert_string_equal(heard.error, "the model's server answered with status 401: Incorrect API key: ***. See docs");
+        assert_int_equal(
+            ask_answered(statuses[i], "", "{\"error\":\"model not found\"}").answer.status, MODEL_REJECT);
+    struct heard heard =
+        ask_answered(401, "", "{\"error\":{\"message\":\"Incorrect API key: sk-verysecret. See docs\"}}");
+    assert_string_equal(
+        heard.error, "the model's server answered with status 401: Incorrect API key: ***. See docs");
     heard = ask_answered(404, "", "{\"detail\":\"Not Found\"}");
     assert_string_equal(heard.error, "the model's server answered with status 404: Not Found");
 }
@@ -221,7 +232,8 @@ static void an_error_is_quoted_in_part(void **state) {
 
 static void an_answer_that_broke_off_may_pass(void **state) {
     (void)state;
-    static const char *const bodies[] = {"{\"choices\":[{\"message\":{\"content\":\"hal", "", "ok", CONTENT("\"x\"") "}"};
+    static const char *const bodies[] = {
+        "{\"choices\":[{\"message\":{\"content\":\"hal", "", "ok", CONTENT("\"x\"") "}"};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         struct heard heard = ask_answered(200, "", bodies[i]);
         assert_int_equal(heard.answer.status, MODEL_RETRY);
@@ -239,8 +251,8 @@ static void an_answer_that_is_none_will_not(void **state) {
         COMPLETION("{\"content\":\"\"}", "\"content_filter\""), "{\"error\":{\"message\":\"bad model\"}}"};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
         assert_int_equal(ask_answered(200, "", bodies[i]).answer.status, MODEL_REJECT);
-    struct heard heard =
-        ask_answered(200, "", COMPLETION("{\"content\":null,\"refusal\":\"I will not do that.\"}", "\"stop\""));
+    struct heard heard = ask_answered(
+        200, "", COMPLETION("{\"content\":null,\"refusal\":\"I will not do that.\"}", "\"stop\""));
     assert_int_equal(heard.answer.status, MODEL_REJECT);
     assert_string_equal(heard.error, "the model refused: I will not do that.");
 }
