@@ -75,6 +75,8 @@ void *arena_alloc(struct arena *arena, size_t bytes) {
 
 void *arena_grow(struct arena *arena, void *data, size_t old_bytes, size_t new_bytes) {
     struct chunk *chunk = arena->newest;
+    if (new_bytes > SIZE_MAX / 4)
+        abort();
     size_t old_end = aligned(old_bytes), new_end = aligned(new_bytes);
     if (new_end <= old_end)
         return data;

@@ -40,14 +40,17 @@ static void *open_recorder(struct run *run) {
     state->batch_max = BATCH_MAX;
     uv_timer_init(run_loop(run), &state->pause);
     state->pause.data = state;
+    recorder_maintain(state);
     return state;
 }
 
 static void close_recorder(void *context) {
     struct recorder *state = context;
     uv_timer_stop(&state->pause);
+    uv_timer_stop(&state->maintenance);
 }
 
+static struct setting *const settings[] = {recorder_settings, NULL};
 static const struct topic *const inputs[] = {&TOPIC_EVALUATIONS, &TOPIC_DEAD_LETTERS, NULL};
 static const struct topic *const outputs[] = {&TOPIC_REPLIES, NULL};
 
@@ -55,6 +58,7 @@ const struct worker recorder_worker = {
     .service = "recorder",
     .purpose = "Writes results into Postgres exactly once, then tells whoever waits.",
     .port = "8003",
+    .settings = settings,
     .inputs = inputs,
     .outputs = outputs,
     .postgres = true,

@@ -51,6 +51,7 @@ struct recorder {
     int batch_max; /* halved when a batch is refused, doubled when one is taken */
     bool busy;     /* a transaction, or the query for positions after a lost one, is under way */
     uv_timer_t pause;
+    uv_timer_t maintenance;
 };
 
 extern const struct worker recorder_worker;
@@ -68,6 +69,11 @@ void recorder_send(struct recorder *recorder);
 void recorder_assigned(struct run *run, const struct run_position *positions, int count);
 /* Reads the positions of all tracked partitions again, then calls done with true; false while Postgres is away. */
 void recorder_read_positions(struct recorder *recorder, void (*done)(struct recorder *recorder, bool read));
+
+/* partitions.c: makes the daily partitions of results some days ahead and drops those past their retention, every
+ * hour (moru-setup does it at the start). */
+void recorder_maintain(struct recorder *recorder);
+extern struct setting recorder_settings[];
 
 /* replies.c: ends the items of a committed transaction; recorded holds the rows that won: id, run, created_at. */
 void recorder_reply(struct recorder *recorder, struct item *items, const struct pg_result *recorded);
