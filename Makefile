@@ -52,7 +52,7 @@ $(GENERATED): $(SCHEMA_FILES)
 	@mkdir -p $(@D)
 	$(PYTHON) schemas/generate.py --out $(BUILD)/schemas
 	@touch $@
-$(BUILD)/schemas/sources.mk: $(GENERATED)
+$(BUILD)/schemas/sources.mk: $(GENERATED) ;
 
 $(BUILD)/%.o: %.c $(GENERATED)
 	@mkdir -p $(@D)

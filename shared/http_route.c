@@ -1,11 +1,23 @@
-/* Routes are few: they are looked through in order. */
+/* Routes are few: they are looked through in order. A path is matched as it was sent, and decoded piece by
+ * piece, so that an escaped "/" or NUL cannot change what a path is. */
 #include "shared/http_route.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/utf8.h"
+
+char *http_target_path(struct arena *arena, const char *target, const char **query) {
+    if (strncasecmp(target, "http://", 7) == 0 || strncasecmp(target, "https://", 8) == 0) {
+        target = strstr(target, "://") + 3;
+        target += strcspn(target, "/?");
+    }
+    size_t length = strcspn(target, "?");
+    *query = target[length] ? arena_string(arena, target + length + 1) : "";
+    return length ? arena_copy(arena, target, length) : arena_string(arena, "/");
+}
 
 static size_t segment(const char *path) {
     return strcspn(path, "/");
@@ -27,11 +39,12 @@ bool http_route_matches(const char *pattern, const char *path) {
 }
 
 static bool serves(const struct http_route *route, const char *method) {
-    return strcmp(route->method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
-const struct http_route *http_route_find(const struct http_route *routes, const char *method, const char *path,
-    bool *known) {
+const struct http_route *http_route_find(
+    const struct http_route *routes, const char *method, const char *path, bool *known) {
     *known = false;
     for (; routes->method; routes++) {
         if (!http_route_matches(routes->path, path))
@@ -65,6 +78,21 @@ char *http_route_parameter(struct arena *arena, const char *pattern, const char 
             path++;
         if (*pattern)
             pattern++;
+    }
+    return NULL;
+}
+
+char *http_query_value(struct arena *arena, const char *query, const char *name) {
+    while (*query) {
+        size_t pair = strcspn(query, "&"), equals = strcspn(query, "=&");
+        char *found = http_url_decode(arena, query, equals, true);
+        if (found && strcmp(found, name) == 0) {
+            size_t skipped = equals < pair ? equals + 1 : pair;
+            return http_url_decode(arena, query + skipped, pair - skipped, true);
+        }
+        query += pair;
+        if (*query)
+            query++;
     }
     return NULL;
 }
@@ -104,4 +132,13 @@ char *http_url_decode(struct arena *arena, const char *text, size_t length, bool
         out[used++] = character;
     }
     return is_utf8(out, used) ? out : NULL;
+}
+
+bool http_is_json(const char *content_type) {
+    static const char JSON[] = "application/json";
+    if (!content_type || strncasecmp(content_type, JSON, sizeof JSON - 1) != 0)
+        return false;
+    const char *rest = content_type + sizeof JSON - 1;
+    rest += strspn(rest, " \t");
+    return !*rest || *rest == ';';
 }

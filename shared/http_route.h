@@ -1,20 +1,26 @@
-/* Which route a path belongs to, and the decoding of what stands in a URL. */
+/* What a request's head says: which route its path belongs to, what stands in its URL, and of what type its
+ * body is. */
 #ifndef SHARED_HTTP_ROUTE_H
 #define SHARED_HTTP_ROUTE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "shared/http_server.h"
 
 struct arena;
 
-/* True when path (not decoded) has the segments of pattern, "{name}" standing for any one that is not empty. */
+/* The path of a request target, in arena: what stands before "?"; of "http://host/path" only the path (RFC
+ * 9112, 3.2.2). *query is what stands after it, "" when there is none. */
+char *http_target_path(struct arena *arena, const char *target, const char **query);
+
+/* True when path (not decoded) has the segments of pattern, "{name}" standing for any but an empty one. */
 bool http_route_matches(const char *pattern, const char *path);
 
-/* The route for a method and path; NULL when there is none. *known tells whether the path has a route by another
+/* The route for a method and path; NULL when there is none. *known tells whether the path has a route by any
  * method. HEAD takes the GET route. */
-const struct http_route *http_route_find(const struct http_route *routes, const char *method, const char *path,
-    bool *known);
+const struct http_route *http_route_find(
+    const struct http_route *routes, const char *method, const char *path, bool *known);
 
 /* The methods of a path, for Allow: "GET, HEAD". In arena. */
 char *http_route_allow(struct arena *arena, const struct http_route *routes, const char *path);
@@ -22,8 +28,15 @@ char *http_route_allow(struct arena *arena, const struct http_route *routes, con
 /* The segment of path at which pattern has {name}, decoded; NULL when there is none or it does not decode. */
 char *http_route_parameter(struct arena *arena, const char *pattern, const char *path, const char *name);
 
-/* Percent-decoded, '+' as a space where plus is set. NULL when an escape is broken, or the text then holds a NUL or is
- * not UTF-8. */
+/* The value of the first name in "name=value&…", decoded; "" when it stands there without "=". NULL when it
+ * is not there or does not decode. */
+char *http_query_value(struct arena *arena, const char *query, const char *name);
+
+/* Percent-decoded, '+' as a space where plus is set. NULL when an escape is broken, or the text then holds a
+ * NUL or is not UTF-8. */
 char *http_url_decode(struct arena *arena, const char *text, size_t length, bool plus);
+
+/* True for application/json with any parameters; content_type may be NULL. */
+bool http_is_json(const char *content_type);
 
 #endif

@@ -1,5 +1,5 @@
-/* HTTP in: libmicrohttpd on the event loop, routes from a table, errors as RFC 9457 problem+json. The only file that
- * includes microhttpd.h is http_server.c. */
+/* HTTP in: libmicrohttpd on the event loop, routes from a table, errors as RFC 9457 problem+json. The only
+ * file that includes microhttpd.h is http_server.c. */
 #ifndef SHARED_HTTP_SERVER_H
 #define SHARED_HTTP_SERVER_H
 
@@ -15,32 +15,33 @@ struct http_request;
 struct http_server;
 struct json_errors;
 
-/* LISTEN_ADDRESS (127.0.0.1), LISTEN_PORT (default by the process; 0: any free one, logged), HTTP_BODY_BYTES_MAX,
- * HTTP_CONNECTIONS_MAX, HTTP_IDLE_TIMEOUT_MS. */
+/* LISTEN_ADDRESS (127.0.0.1), LISTEN_PORT (default by the process; 0: any free one, logged),
+ * HTTP_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_IDLE_TIMEOUT_MS. */
 extern struct setting http_server_settings[];
 
 struct http_route {
     const char *method; /* "GET" or "POST"; HEAD is served by the GET route; NULL ends the table */
     const char *path;   /* "/api/v1/request/{id}"; a parameter is one whole segment */
-    /* Called once the body is there; it has been checked to be within the limit and, for POST, of content type
-     * application/json. Answers now or later with one http_respond or http_problem. */
+    /* Called once the body is there; it has been checked to be within the limit and, for POST, of content
+     * type application/json. Answers now or later with one http_respond or http_problem. */
     void (*handle)(struct http_request *request, void *context);
 };
 
-/* Binds and serves; routes and context are borrowed for the server's life. Unknown paths get 404, other methods 405
- * with Allow. NULL when the address cannot be bound (said in the log). */
+/* Binds and serves; routes and context are borrowed for the server's life. Unknown paths get 404, other
+ * methods 405 with Allow. NULL when the address cannot be bound (said in the log). */
 struct http_server *http_server_open(uv_loop_t *loop, const struct http_route *routes, void *context);
 
 /* The port it listens on. */
 int http_server_port(const struct http_server *server);
 
-/* Closes the listener; requests under way go on. */
+/* Closes the listener; requests under way go on, and each answer ends its connection. */
 void http_server_stop_accepting(struct http_server *server);
 
-/* Requests that have arrived whole and are not yet answered. */
+/* Requests that have arrived whole and whose answers are not yet sent. */
 size_t http_server_pending(const struct http_server *server);
 
-/* Ends all connections and nulls *server; requests still waiting are dropped after their leave callback. */
+/* Ends all connections and nulls *server; requests still waiting are dropped after their leave callback. Not
+ * to be called inside a handler; the loop must run once more to free it. */
 void http_server_close(struct http_server **server);
 
 /* What a request brought; all of it lives in its arena until it is answered. */
@@ -49,30 +50,35 @@ const char *http_body(struct http_request *request, size_t *length);
 const char *http_method(struct http_request *request);
 /* The path as it was asked for, without the query. */
 const char *http_path(struct http_request *request);
-/* Percent-decoded; NULL when there is none, or when it holds a NUL or is not UTF-8. */
+/* Percent-decoded; NULL when there is none, an escape is broken, or it holds a NUL or is not UTF-8. */
 const char *http_parameter(struct http_request *request, const char *name);
 const char *http_query(struct http_request *request, const char *name);
 /* Case-insensitive; NULL when there is none. */
 const char *http_header(struct http_request *request, const char *name);
 
-/* Calls left once if the client goes away before the answer; the request may not be touched from then on. NULL takes it
- * back. */
+/* Calls left once if the client goes away before the answer; the request may not be touched from then on.
+ * NULL takes it back. To be called inside the route's handler. A client that sends no more may still wait for
+ * its answer, so only a reset connection counts as left. */
 void http_on_leave(struct http_request *request, void (*left)(void *context), void *context);
 
 /* A header of the answer to come; copied. */
 void http_add_header(struct http_request *request, const char *name, const char *value);
 
 /* Answers; body is copied. The request may not be touched afterwards. */
-void http_respond(struct http_request *request, int status, const char *content_type, const char *body, size_t length);
+void http_respond(
+    struct http_request *request, int status, const char *content_type, const char *body, size_t length);
 
-/* A problem: title follows from status, type is "about:blank"; detail is one sentence that says what to do next;
- * request_id and errors may be NULL. */
+/* A problem: title follows from status, type is "about:blank"; detail is one sentence that says what to do
+ * next; request_id and errors may be NULL. */
 void http_problem(struct http_request *request, int status, const char *detail, const char *request_id,
     const struct json_errors *errors);
 
-/* Called just before each answer is sent, for metrics: route is the path pattern, or "" for an unknown path. */
+/* Called just before each answer is sent, for metrics. method is "other" when it is no usual one, route is
+ * the path pattern, or "" where no route serves the request, and seconds have passed since it had arrived
+ * whole. */
 void http_server_on_answer(struct http_server *server,
-    void (*answered)(void *context, const char *method, const char *route, int status, double seconds), void *context);
+    void (*answered)(void *context, const char *method, const char *route, int status, double seconds),
+    void *context);
 
 /* Sets LISTEN_PORT's default, before settings_load; port is borrowed for the life of the process. */
 void http_server_default_port(const char *port);

@@ -7,7 +7,7 @@
 #include "shared/kafka_private.h"
 #include "shared/log.h"
 
-enum { PROBE_TIMEOUT_MS = 2000, PROBE_PAUSE_MS = 250, OLDEST_MS_MAX = 2000, BATCH_MS_MAX = 50, CLUSTER_ID_BYTES = 64 };
+enum { PROBE_TIMEOUT_MS = 2000, PROBE_PAUSE_MS = 250, OLDEST_MS_MAX = 2000, BATCH_MS_MAX = 50, BUSY_RATE = 1500, BUSY_WINDOW_MS = 64, BUSY_GAP_MS = 5, CLUSTER_ID_BYTES = 64 };
 
 /* One record on its way. */
 struct outstanding {
@@ -22,8 +22,9 @@ struct outstanding {
     const char *refused; /* librdkafka did not take it: why */
 };
 
-/* A topic's records travel in batches: what comes while one is under way gathers for the next, as in Nagle's algorithm.
- * So a quiet topic has no delay, a busy one few requests, and there is no timer. */
+/* A topic's records travel in batches: what comes while one is under way gathers for the next, as in Nagle's algorithm,
+ * and a topic of more than BUSY_RATE records a second sends one every few milliseconds at most. So a quiet topic has no
+ * delay, and a busy one few requests: each costs the broker and us as much as dozens of records. */
 struct known_topic {
     const char *name;
     int partitions; /* 0: it does not exist, or is not known */
@@ -31,6 +32,9 @@ struct known_topic {
     struct outstanding *pending, **pending_end;
     size_t unacknowledged; /* records of the batch under way */
     uint64_t batch_ms;     /* when that one was sent */
+    uint64_t window_ms;    /* since when window_records are counted */
+    uint64_t window_records;
+    bool busy; /* by the last window */
 };
 
 struct kafka {
@@ -39,6 +43,7 @@ struct kafka {
     rd_kafka_t *handle; /* NULL while it is being replaced */
     struct kafka_wake wake;
     uv_timer_t *timer; /* probes, and sends what could not be sent */
+    uv_timer_t *gap; /* ends a busy topic's gap */
     uv_prepare_t *prepare; /* sends what a turn of the loop has produced */
     struct outstanding *oldest, *newest, *spare;
     size_t count, bytes;
@@ -175,17 +180,32 @@ static bool send_record(struct outstanding *item) {
     return true;
 }
 
+static void on_gap_over(uv_timer_t *timer) {
+    struct kafka *kafka = timer->data;
+    kafka->due = true;
+}
+
 static void send_batch(struct kafka *kafka, struct known_topic *topic) {
     uint64_t now = uv_now(kafka->loop);
     /* A batch that takes long, since a leader is away say, does not hold up the others. */
     if (!topic->pending || (topic->unacknowledged && now - topic->batch_ms < BATCH_MS_MAX))
         return;
+    if (topic->busy && now - topic->batch_ms < BUSY_GAP_MS) {
+        uv_timer_start(kafka->gap, on_gap_over, topic->batch_ms + BUSY_GAP_MS - now, 0);
+        return;
+    }
     /* librdkafka sends one request for each partition, and nothing depends on which partition a key falls into: the
      * whole batch goes to one. */
     topic->partition = topic->partitions ? (topic->partition + 1) % topic->partitions : RD_KAFKA_PARTITION_UA;
     topic->batch_ms = now;
-    while (topic->pending && send_record(topic->pending))
+    for (; topic->pending && send_record(topic->pending); topic->window_records++)
         topic->pending = topic->pending->next_pending;
+    uint64_t window = now - topic->window_ms;
+    if (window >= BUSY_WINDOW_MS) {
+        topic->busy = topic->window_records * 1000 / window >= BUSY_RATE;
+        topic->window_ms = now;
+        topic->window_records = 0;
+    }
     if (!topic->pending)
         topic->pending_end = &topic->pending;
 }
@@ -369,8 +389,9 @@ struct kafka *kafka_open(uv_loop_t *loop, const struct kafka_options *options) {
         kafka->topic_count++;
     kafka->topics = calloc((size_t)kafka->topic_count + 1, sizeof *kafka->topics);
     kafka->timer = malloc(sizeof *kafka->timer);
+    kafka->gap = malloc(sizeof *kafka->gap);
     kafka->prepare = malloc(sizeof *kafka->prepare);
-    if (!kafka->topics || !kafka->timer || !kafka->prepare)
+    if (!kafka->topics || !kafka->timer || !kafka->gap || !kafka->prepare)
         abort();
     for (int i = 0; i <= kafka->topic_count; i++) {
         kafka->topics[i].name = options->topics[i];
@@ -381,8 +402,9 @@ struct kafka *kafka_open(uv_loop_t *loop, const struct kafka_options *options) {
     uv_timer_init(loop, kafka->timer);
     kafka->timer->data = kafka;
     uv_timer_start(kafka->timer, on_timer, 0, PROBE_PAUSE_MS);
+    uv_timer_init(loop, kafka->gap);
     uv_prepare_init(loop, kafka->prepare);
-    kafka->prepare->data = kafka;
+    kafka->gap->data = kafka->prepare->data = kafka;
     uv_prepare_start(kafka->prepare, on_prepare);
     return kafka;
 }
@@ -447,6 +469,8 @@ void kafka_close(struct kafka **kafka_pointer) {
     kafka->closing = true;
     uv_timer_stop(kafka->timer);
     uv_close((uv_handle_t *)kafka->timer, free_handle);
+    uv_timer_stop(kafka->gap);
+    uv_close((uv_handle_t *)kafka->gap, free_handle);
     uv_prepare_stop(kafka->prepare);
     uv_close((uv_handle_t *)kafka->prepare, free_handle);
     kafka_wake_close(&kafka->wake);

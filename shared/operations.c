@@ -33,7 +33,8 @@ void operations_health(struct http_request *request, void *context) {
 
 static void answer_not_ready(struct http_request *request, const char *name, const char *why) {
     http_add_header(request, "Retry-After", "1");
-    http_problem(request, 503, arena_format(http_arena(request), "Not ready: %s: %s.", name, why), NULL, NULL);
+    http_problem(
+        request, 503, arena_format(http_arena(request), "Not ready: %s: %s.", name, why), NULL, NULL);
 }
 
 void operations_ready(struct http_request *request, void *context) {
@@ -53,7 +54,8 @@ void operations_ready(struct http_request *request, void *context) {
         buffer_byte(&checks, ':');
         json_write_string(&checks, why ? why : "ok");
     }
-    buffer_format(&text, "{\"status\":\"%s\",\"checks\":{%s}}", degraded ? "degraded" : "ready", buffer_text(&checks));
+    buffer_format(
+        &text, "{\"status\":\"%s\",\"checks\":{%s}}", degraded ? "degraded" : "ready", buffer_text(&checks));
     respond(request, &text);
 }
 
