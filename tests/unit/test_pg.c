@@ -56,7 +56,8 @@ static void become_postgres(void) {
         _exit(126);
 }
 
-static pid_t run(const char *program, char *const *arguments) {
+/* arguments[0] becomes the program's whole path: initdb looks for its companions beside itself. */
+static pid_t run(const char *program, char **arguments) {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child > 0)
@@ -68,15 +69,16 @@ static pid_t run(const char *program, char *const *arguments) {
     if (prctl(PR_SET_PDEATHSIG, SIGINT) != 0 || chdir(folder) != 0 || freopen("log", "a", stdout) == NULL ||
         dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
         _exit(126);
-    execvp(path, arguments);
+    arguments[0] = path;
+    execv(path, arguments);
     _exit(127);
 }
 
 static void server_start(void) {
     char port_text[16];
     snprintf(port_text, sizeof port_text, "%d", port);
-    char *const arguments[] = {"postgres", "-D", data_folder, "-k", folder, "-p", port_text, "-c",
-        "listen_addresses=127.0.0.1", "-c", "fsync=off", NULL};
+    char *arguments[] = {NULL, "-D", data_folder, "-k", folder, "-p", port_text, "-c",
+        "listen_addresses=127.0.0.1", NULL};
     server = run("postgres", arguments);
 }
 
@@ -97,7 +99,7 @@ static int cluster_create(void **state) {
     if (geteuid() == 0)
         assert_int_equal(chown(folder, getpwnam("postgres")->pw_uid, getpwnam("postgres")->pw_gid), 0);
     snprintf(data_folder, sizeof data_folder, "%s/data", folder);
-    char *const arguments[] = {"initdb", "-D", data_folder, "-A", "trust", "-U", "moru", "-E", "UTF8",
+    char *arguments[] = {NULL, "-D", data_folder, "-A", "trust", "-U", "moru", "-E", "UTF8",
         "--locale=C", "--no-sync", NULL};
     int status;
     assert_int_equal(waitpid(run("initdb", arguments), &status, 0) > 0 && status == 0, 1);
