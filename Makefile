@@ -82,7 +82,7 @@ test_rules_SOURCES := workers/evaluator/rules.c $(wildcard workers/evaluator/sca
 $(BUILD)/tests/%: tests/unit/%.c $$(call objects,$$($$*_SOURCES)) $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
-	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c %.o %.a,$^) \
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -MF $@.d -o $@ $< $(filter %.o %.a,$^) \
 		$(shell pkg-config --libs $(LIBRARIES) cmocka) -lm
 
 unit: $(UNIT) venv ## the unit tests

@@ -1,4 +1,4 @@
-/* A exchange's way: body → checks → Kafka → wait → answer. */
+/* A submission's way: body → checks → Kafka → wait → answer. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -102,18 +102,19 @@ static void wait_for_result(struct exchange *exchange) {
 static void on_delivered(void *context, enum kafka_outcome outcome, const char *reason) {
     struct exchange *exchange = context;
     exchange->sent = false;
-    if (outcome == KAFKA_DELIVERED) {
+    if (outcome == KAFKA_DELIVERED)
         metric_observe(&gateway_metrics[3], seconds_since(exchange), "gateway");
-    } else {
+    else
         log_warn("request_not_acknowledged", log_request(exchange->request_id, exchange->trace.id),
             log_string("reason", reason));
+    if (outcome == KAFKA_DELIVERED || !exchange->http)
+        exchange_release(exchange);
+    else
         answer_problem(exchange, 503,
             outcome == KAFKA_UNKNOWN
                 ? "Kafka did not say whether it kept the request. Ask for it by its request_id before you send it again."
                 : "Kafka did not take the request. Send it again.",
             "unavailable");
-    }
-    exchange_release(exchange);
 }
 
 static int64_t now_ms(void) {
@@ -185,13 +186,10 @@ static void publish(struct exchange *exchange) {
 
 static void on_known(void *context, enum task_type_known known, const char *known_types) {
     struct exchange *exchange = context;
-    if (!exchange->http) {
-        exchange->sent = false;
-        exchange_release(exchange); /* the client left while Postgres was asked */
-        return;
-    }
     exchange->sent = false;
-    if (known == TASK_TYPE_UNKNOWN)
+    if (!exchange->http)
+        exchange_release(exchange); /* the client left while Postgres was asked */
+    else if (known == TASK_TYPE_UNKNOWN)
         answer_problem(exchange, 422,
             *known_types ? arena_format(exchange->arena, "The task type is not known. Known task types: %s.", known_types)
                          : "The task type is not known. There is no task type with an active prompt yet.",

@@ -359,11 +359,11 @@ void job_reject(struct job *job, const char *reason) {
     struct job_internal *internal = job->internal;
     log_warn("job_rejected", log_job(job), log_string("topic", job->topic), log_string("reason", reason),
         log_integer("attempt", job->attempt));
-    metric_count(metric_dead_letters, 1, job->run->worker->service);
     if (internal->finished) {
         job_end(job, reason);
         return;
     }
+    metric_count(metric_dead_letters, 1, job->run->worker->service);
     /* Outputs that were emitted and not sent are dropped: the dead letter stands for all of them. */
     for (struct output *output = internal->outputs; output; output = output->next)
         if (!output->sent_at)

@@ -203,6 +203,19 @@ def test_kafka_away_is_told_at_once(moru, fleet):
     assert moru.post("/api/v1/request", FIBONACCI, timeout=60).status_code == 200
 
 
+def test_a_request_that_kafka_did_not_acknowledge_is_told(moru, fleet):
+    gateway = moru.start("gateway", KAFKA_CONFIG_MESSAGE_TIMEOUT_MS=1500)
+    assert moru.post("/api/v1/request", FIBONACCI, to=gateway).status_code == 200
+    moru.kafka.pause()
+    calls = [moru.background(moru.post, "/api/v1/request", FIBONACCI, to=gateway) for _ in range(5)]
+    answers = [call.result() for call in calls]
+    moru.kafka.resume()
+    assert {answer.status_code for answer in answers} == {503}
+    assert all(answer.headers["retry-after"] and answer.json()["request_id"] for answer in answers)
+    moru.wait(lambda: moru.get("/ready", to=gateway).status_code == 200)
+    assert moru.post("/api/v1/request", FIBONACCI, to=gateway).status_code == 200
+
+
 def test_processes_wait_for_kafka_and_postgres_at_start(moru, fleet):
     fleet.stop()
     moru.kafka.stop()
