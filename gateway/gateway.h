@@ -39,8 +39,8 @@ struct gateway {
     uv_signal_t sigterm, sigint;
 };
 
-/* submit.c: one submission, from its body to its answer. It lives in its own arena, which outlasts the HTTP request
- * until Kafka has given its report. */
+/* submit.c: one submission, from its body to its answer. It lives in its own arena, which outlasts the HTTP
+ * request until Kafka has given its report. */
 struct exchange {
     struct exchange *next; /* in the waiters' table */
     struct gateway *gateway;
@@ -49,10 +49,10 @@ struct exchange {
     char request_id[UUID_TEXT_BYTES];
     struct trace trace;
     const char *user_input, *task_type;
-    uint64_t started;      /* uv_hrtime */
+    uint64_t started;       /* uv_hrtime */
     uint64_t waiting_since; /* loop time in ms */
-    bool waiting;          /* in the waiters' table */
-    bool sent;             /* Kafka's report is still to come */
+    bool waiting;           /* in the waiters' table */
+    bool sent;              /* Kafka's report is still to come */
     uv_timer_t *timer;
 };
 
@@ -79,8 +79,8 @@ enum task_type_known {
     TASK_TYPE_UNSURE, /* Postgres is away: the generator will find out */
 };
 struct task_types *task_types_open(struct pg *pg);
-/* Asks Postgres about a type it has not seen. done is called once, at once or later; known_types lists the known ones
- * for people, and is borrowed for the call. */
+/* Asks Postgres about a type it has not seen. done is called once, at once or later; known_types lists the
+ * known ones for people, and is borrowed for the call. */
 void task_types_check(struct task_types *types, const char *task_type,
     void (*done)(void *context, enum task_type_known known, const char *known_types), void *context);
 /* True for a type that has been seen: only these become labels of metrics. */
@@ -92,7 +92,8 @@ void task_types_close(struct task_types **types);
 void results_one(struct http_request *http, void *context);
 /* GET /api/v1/requests */
 void results_list(struct http_request *http, void *context);
-/* The columns of a result in the order that result_from_row reads them; table is results or execution_logs. */
+/* The columns of a result in the order that result_from_row reads them; table is results or execution_logs.
+ */
 extern const char RESULT_COLUMNS[];
 void result_from_row(struct arena *arena, const struct pg_result *rows, int row, struct result *result);
 

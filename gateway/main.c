@@ -17,18 +17,31 @@ enum { MESSAGE_TIMEOUT_MS = 20000 };
 struct gateway_settings gateway_settings;
 
 static struct setting settings[] = {
-    {.name = "REQUEST_TIMEOUT_MS", .type = SETTING_INTEGER, .value = &gateway_settings.request_timeout_ms,
-        .otherwise = "30000", .min = 1, .max = 3600000,
+    {.name = "REQUEST_TIMEOUT_MS",
+        .type = SETTING_INTEGER,
+        .value = &gateway_settings.request_timeout_ms,
+        .otherwise = "30000",
+        .min = 1,
+        .max = 3600000,
         .help = "How long a synchronous call waits for its result, in milliseconds"},
-    {.name = "REQUEST_EXPIRY_MS", .type = SETTING_INTEGER, .value = &gateway_settings.request_expiry_ms,
-        .otherwise = "86400000", .min = 1000, .max = 2592000000.0,
+    {.name = "REQUEST_EXPIRY_MS",
+        .type = SETTING_INTEGER,
+        .value = &gateway_settings.request_expiry_ms,
+        .otherwise = "86400000",
+        .min = 1000,
+        .max = 2592000000.0,
         .help = "How long a request may wait to be served before it fails, in milliseconds"},
-    {.name = "GATEWAY_GRACE_MS", .type = SETTING_INTEGER, .value = &gateway_settings.grace_ms, .otherwise = "30000",
-        .min = 0, .max = 3600000, .help = "How long a stopping gateway lets running calls end, in milliseconds"},
+    {.name = "GATEWAY_GRACE_MS",
+        .type = SETTING_INTEGER,
+        .value = &gateway_settings.grace_ms,
+        .otherwise = "30000",
+        .min = 0,
+        .max = 3600000,
+        .help = "How long a stopping gateway lets running calls end, in milliseconds"},
     {0},
 };
-static struct setting *const setting_tables[] = {settings, http_server_settings, kafka_settings, pg_settings,
-    request_id_settings, NULL};
+static struct setting *const setting_tables[] = {
+    settings, http_server_settings, kafka_settings, pg_settings, request_id_settings, NULL};
 
 static void openapi(struct http_request *http, void *context) {
     (void)context;
@@ -47,7 +60,9 @@ static const struct http_route routes[] = {
 static const char *kafka_check(void *context) {
     struct gateway *gateway = context;
     const char *broken = kafka_broken(gateway->kafka);
-    return broken ? broken : gateway->reply_partition < 0 ? "the end of the topic replies is not known yet" : NULL;
+    return broken                         ? broken
+           : gateway->reply_partition < 0 ? "the end of the topic replies is not known yet"
+                                          : NULL;
 }
 
 static const char *postgres_check(void *context) {
@@ -112,7 +127,8 @@ static void open_kafka(struct gateway *gateway) {
     topics[count] = TOPIC_REPLIES.kafka_names[0];
     gateway->kafka = kafka_open(&gateway->loop, &(struct kafka_options){.topics = topics,
                                                     .message_timeout_ms = MESSAGE_TIMEOUT_MS,
-                                                    .changed = on_kafka, .context = gateway});
+                                                    .changed = on_kafka,
+                                                    .context = gateway});
 }
 
 static bool open_all(struct gateway *gateway) {
@@ -136,9 +152,13 @@ int main(int argc, char **argv) {
     static struct gateway gateway;
     http_server_default_port("8000");
     metrics_add_table(gateway_metrics);
-    settings_load(&(struct program){.name = "moru-gateway", .service = "gateway",
-                      .purpose = "Takes generation requests over HTTP, publishes them to Kafka and answers with results.",
-                      .tables = setting_tables}, argc, argv);
+    settings_load(
+        &(struct program){.name = "moru-gateway",
+            .service = "gateway",
+            .purpose =
+                "Takes generation requests over HTTP, publishes them to Kafka and answers with results.",
+            .tables = setting_tables},
+        argc, argv);
     /* A peer that has gone shows as EPIPE where it matters. */
     signal(SIGPIPE, SIG_IGN);
     if (uv_loop_init(&gateway.loop) != 0)

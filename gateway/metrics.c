@@ -2,15 +2,22 @@
 #include "gateway/gateway.h"
 
 struct metric gateway_metrics[] = {
-    {.name = "agent_requests_total", .type = METRIC_COUNTER,
+    {.name = "agent_requests_total",
+        .type = METRIC_COUNTER,
         .help = "Requests, by outcome: succeeded, failed, timeout, rejected, unavailable, left.",
         .labels = {"service", "task_type", "status"}},
-    {.name = "agent_request_duration_seconds", .type = METRIC_HISTOGRAM,
-        .help = "Time from a request's last byte to its answer.", .labels = {"service", "task_type"}},
+    {.name = "agent_request_duration_seconds",
+        .type = METRIC_HISTOGRAM,
+        .help = "Time from a request's last byte to its answer.",
+        .labels = {"service", "task_type"}},
     {.name = "agent_requests_waiting", .type = METRIC_GAUGE, .help = "Callers that wait for an answer."},
-    {.name = "agent_kafka_round_trip_seconds", .type = METRIC_HISTOGRAM,
-        .help = "From handing a record to the producer to its acknowledgement.", .labels = {"service"}},
-    {.name = "agent_http_requests_total", .type = METRIC_COUNTER, .help = "HTTP answers, by route and status.",
+    {.name = "agent_kafka_round_trip_seconds",
+        .type = METRIC_HISTOGRAM,
+        .help = "From handing a record to the producer to its acknowledgement.",
+        .labels = {"service"}},
+    {.name = "agent_http_requests_total",
+        .type = METRIC_COUNTER,
+        .help = "HTTP answers, by route and status.",
         .labels = {"method", "route", "status"}},
     {0},
 };

@@ -16,19 +16,23 @@ enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 100 };
 
 #define UTC_TEXT "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 
-const char RESULT_COLUMNS[] = "request_id, status, task_type, user_input, refined_input, output, score, passed, "
-                              "prompt_version, error, detail, " UTC_TEXT;
+const char RESULT_COLUMNS[] =
+    "request_id, status, task_type, user_input, refined_input, output, score, passed, "
+    "prompt_version, error, detail, " UTC_TEXT;
 
 /* execution_logs under the names of results: people write and delete rows there. */
-#define LOG_COLUMNS                                                                                                    \
-    "request_id, CASE WHEN error_message IS NULL THEN 'succeeded' ELSE 'failed' END AS status, task_type, user_input, " \
-    "refined_input, worker_output AS output, evaluation_score AS score, evaluation_passed AS passed, prompt_version, " \
+#define LOG_COLUMNS                                                                                          \
+    "request_id, CASE WHEN error_message IS NULL THEN 'succeeded' ELSE 'failed' END AS status, task_type, "  \
+    "user_input, "                                                                                           \
+    "refined_input, worker_output AS output, evaluation_score AS score, evaluation_passed AS passed, "       \
+    "prompt_version, "                                                                                       \
     "error_message AS error, evaluation_detail AS detail, created_at"
 
 static const struct pg_statement ONE = {
     "one_result",
     "SELECT * FROM (SELECT request_id, status, task_type, user_input, refined_input, output, score, passed, "
-    "prompt_version, error, detail, " UTC_TEXT " FROM results WHERE request_id = $1::uuid ORDER BY run DESC LIMIT 1) "
+    "prompt_version, error, detail, " UTC_TEXT
+    " FROM results WHERE request_id = $1::uuid ORDER BY run DESC LIMIT 1) "
     "AS recorded UNION ALL "
     "SELECT * FROM (SELECT request_id, status, task_type, user_input, refined_input, output, score, passed, "
     "prompt_version, error, detail, " UTC_TEXT " FROM (SELECT " LOG_COLUMNS " FROM execution_logs "
@@ -38,8 +42,10 @@ static const struct pg_statement ONE = {
 /* Always at least one row, so that the total is told also where the page is empty. */
 static const struct pg_statement PAGE = {
     "page_of_results",
-    "SELECT request_id, status, task_type, user_input, refined_input, output, score, passed, prompt_version, error, "
-    "detail, " UTC_TEXT ", id, (SELECT count(*) FROM execution_logs WHERE $1::text IS NULL OR task_type = $1) "
+    "SELECT request_id, status, task_type, user_input, refined_input, output, score, passed, prompt_version, "
+    "error, "
+    "detail, " UTC_TEXT
+    ", id, (SELECT count(*) FROM execution_logs WHERE $1::text IS NULL OR task_type = $1) "
     "FROM (SELECT 1) AS one LEFT JOIN (SELECT id, " LOG_COLUMNS " FROM execution_logs "
     "WHERE ($1::text IS NULL OR task_type = $1) AND ($4::bigint IS NULL OR id < $4) "
     "ORDER BY id DESC LIMIT $2::bigint OFFSET $3::bigint) AS page ON true ORDER BY id DESC",
@@ -108,7 +114,8 @@ static bool answer_failure(struct http_request *http, const struct pg_result *ro
     if (pg_status(rows) == PG_OK)
         return false;
     http_add_header(http, "Retry-After", "1");
-    http_problem(http, 503, "Postgres is away, and results are read from it. Ask again in a moment.", NULL, NULL);
+    http_problem(
+        http, 503, "Postgres is away, and results are read from it. Ask again in a moment.", NULL, NULL);
     return true;
 }
 
@@ -118,7 +125,8 @@ static void answer_one(struct query *query, const struct pg_result *rows) {
     if (pg_rows(rows))
         result_from_row(arena, rows, 0, &result);
     else if (!request_id_issued(query->id)) {
-        http_problem(query->http, 404, "No gateway issued this request id. Check it for a copying error.", NULL, NULL);
+        http_problem(
+            query->http, 404, "No gateway issued this request id. Check it for a copying error.", NULL, NULL);
         return;
     }
     struct buffer text = buffer_in(arena);
@@ -178,8 +186,8 @@ static void on_page(void *context, const struct pg_result *rows) {
 }
 
 /* The query parameter as an integer; otherwise when there is none. An error is added to errors. */
-static int64_t integer_query(struct http_request *http, const char *name, int64_t otherwise, int64_t min, int64_t max,
-    struct json_errors *errors) {
+static int64_t integer_query(struct http_request *http, const char *name, int64_t otherwise, int64_t min,
+    int64_t max, struct json_errors *errors) {
     const char *text = http_query(http, name);
     if (!text)
         return otherwise;

@@ -82,7 +82,8 @@ static void on_timeout(uv_timer_t *timer) {
         arena_format(exchange->arena, "/api/v1/request/%s", exchange->request_id));
     answer_problem(exchange, 504,
         arena_format(exchange->arena,
-            "There was no result in time. The work goes on: ask for it at /api/v1/request/%s.", exchange->request_id),
+            "There was no result in time. The work goes on: ask for it at /api/v1/request/%s.",
+            exchange->request_id),
         "timeout");
 }
 
@@ -111,9 +112,9 @@ static void on_delivered(void *context, enum kafka_outcome outcome, const char *
         exchange_release(exchange);
     else
         answer_problem(exchange, 503,
-            outcome == KAFKA_UNKNOWN
-                ? "Kafka did not say whether it kept the request. Ask for it by its request_id before you send it again."
-                : "Kafka did not take the request. Send it again.",
+            outcome == KAFKA_UNKNOWN ? "Kafka did not say whether it kept the request. Ask for it by its "
+                                       "request_id before you send it again."
+                                     : "Kafka did not take the request. Send it again.",
             "unavailable");
 }
 
@@ -163,7 +164,8 @@ static int put_headers(struct exchange *exchange, struct kafka_header *headers) 
     int count = 0;
     for (int i = 0; i < HEADERS; i++)
         if (fields[i].value)
-            headers[count++] = (struct kafka_header){fields[i].name, fields[i].value, strlen(fields[i].value)};
+            headers[count++] =
+                (struct kafka_header){fields[i].name, fields[i].value, strlen(fields[i].value)};
     return count;
 }
 
@@ -171,12 +173,17 @@ static void publish(struct exchange *exchange) {
     struct kafka_header *headers = arena_alloc(exchange->arena, sizeof *headers * HEADERS);
     struct buffer body = buffer_in(exchange->arena);
     encode_request(exchange, &body);
-    struct kafka_record record = {.topic = TOPIC_REQUESTS.kafka_names[LANE_HIGH], .partition = -1,
-        .key = exchange->request_id, .value = body.data, .length = body.length, .headers = headers,
+    struct kafka_record record = {.topic = TOPIC_REQUESTS.kafka_names[LANE_HIGH],
+        .partition = -1,
+        .key = exchange->request_id,
+        .value = body.data,
+        .length = body.length,
+        .headers = headers,
         .header_count = put_headers(exchange, headers)};
     exchange->sent = kafka_produce(exchange->gateway->kafka, &record, on_delivered, exchange);
     if (!exchange->sent) {
-        answer_problem(exchange, 503, "Too many requests wait for Kafka. Send it again later.", "unavailable");
+        answer_problem(
+            exchange, 503, "Too many requests wait for Kafka. Send it again later.", "unavailable");
         return;
     }
     log_info("request_accepted", log_request(exchange->request_id, exchange->trace.id),
@@ -191,15 +198,16 @@ static void on_known(void *context, enum task_type_known known, const char *know
         exchange_release(exchange); /* the client left while Postgres was asked */
     else if (known == TASK_TYPE_UNKNOWN)
         answer_problem(exchange, 422,
-            *known_types ? arena_format(exchange->arena, "The task type is not known. Known task types: %s.", known_types)
+            *known_types ? arena_format(exchange->arena, "The task type is not known. Known task types: %s.",
+                               known_types)
                          : "The task type is not known. There is no task type with an active prompt yet.",
             "rejected");
     else
         publish(exchange);
 }
 
-static struct exchange *exchange_create(struct gateway *gateway, struct http_request *http,
-    const struct submission *body) {
+static struct exchange *exchange_create(
+    struct gateway *gateway, struct http_request *http, const struct submission *body) {
     struct arena *arena = arena_create(strlen(body->user_input) * 2 + 4096);
     struct exchange *exchange = arena_alloc(arena, sizeof *exchange);
     exchange->arena = arena;

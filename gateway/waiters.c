@@ -1,5 +1,5 @@
-/* Who waits for which request: answered by our partition of replies, and, a second late, by Postgres, which is the
- * truth. */
+/* Who waits for which request: answered by our partition of replies, and, a second late, by Postgres, which
+ * is the truth. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,8 +102,10 @@ static void ask_postgres(struct gateway *gateway) {
     uint64_t now = uv_now(&gateway->loop);
     int asked = 0;
     if (!statement.sql)
-        statement.sql = arena_format(arena_create(2048), "SELECT DISTINCT ON (request_id) %s FROM results "
-            "WHERE request_id = ANY($1::uuid[]) ORDER BY request_id, run DESC", RESULT_COLUMNS);
+        statement.sql = arena_format(arena_create(2048),
+            "SELECT DISTINCT ON (request_id) %s FROM results "
+            "WHERE request_id = ANY($1::uuid[]) ORDER BY request_id, run DESC",
+            RESULT_COLUMNS);
     pg_array_begin(&ids);
     for (int i = 0; i < BUCKETS && asked < ASKED_MAX; i++)
         for (struct exchange *exchange = waiters->buckets[i]; exchange; exchange = exchange->next)
@@ -144,7 +146,8 @@ void waiters_tail(struct gateway *gateway) {
     if (gateway->tail || partitions < 1)
         return;
     gateway->tail_partition = (int)(bucket_of(name) % (size_t)partitions);
-    gateway->tail = kafka_tail_open(&gateway->loop, topic, gateway->tail_partition, on_tail_ready, on_reply, gateway);
+    gateway->tail =
+        kafka_tail_open(&gateway->loop, topic, gateway->tail_partition, on_tail_ready, on_reply, gateway);
 }
 
 void waiters_close(struct waiters **waiters) {

@@ -37,7 +37,8 @@ static struct chunk *chunk_create(size_t capacity) {
 
 struct arena *arena_create(size_t first_bytes) {
     /* The arena itself stands at the start of its first chunk: one malloc for most jobs. */
-    struct chunk *chunk = chunk_create(aligned(sizeof(struct arena)) + aligned(first_bytes ? first_bytes : FIRST_BYTES));
+    struct chunk *chunk =
+        chunk_create(aligned(sizeof(struct arena)) + aligned(first_bytes ? first_bytes : FIRST_BYTES));
     struct arena *arena = (struct arena *)chunk->data;
     chunk->used = aligned(sizeof *arena);
     arena->newest = chunk;

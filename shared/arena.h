@@ -7,15 +7,15 @@
 
 struct arena;
 
-/* A new arena whose first chunk holds first_bytes (0: a default of 4 KiB). Never NULL: without memory the process
- * aborts, as everywhere in moru. */
+/* A new arena whose first chunk holds first_bytes (0: a default of 4 KiB). Never NULL: without memory the
+ * process aborts, as everywhere in moru. */
 struct arena *arena_create(size_t first_bytes);
 
 /* bytes of zeroed memory, aligned for any type; bytes may be 0. Never NULL. Freed by arena_destroy only. */
 void *arena_alloc(struct arena *arena, size_t bytes);
 
-/* Grows the block that arena_alloc returned for old_bytes, in place where it is the newest one, else by a copy; the
- * added bytes are not zeroed. data may be NULL when old_bytes is 0. */
+/* Grows the block that arena_alloc returned for old_bytes, in place where it is the newest one, else by a
+ * copy; the added bytes are not zeroed. data may be NULL when old_bytes is 0. */
 void *arena_grow(struct arena *arena, void *data, size_t old_bytes, size_t new_bytes);
 
 /* A copy of length bytes with a NUL after them. data may be NULL when length is 0. */

@@ -17,7 +17,7 @@ struct http_watch {
     struct http_watch_options options;
     uv_poll_t poll;
     uv_timer_t timer; /* runs while something is half-closed */
-    int handles; /* of libuv, still to be closed */
+    int handles;      /* of libuv, still to be closed */
     int epoll;
     LIST_HEAD(, http_watched) half_closed;
 };
@@ -29,8 +29,8 @@ static void tell_gone(struct http_watch *watch, struct http_watched *watched) {
     }
 }
 
-/* A client that sends no more may have left or may wait for its answer: nobody can tell before something is sent to it.
- * So a quick answer is still sent; after a while, like most servers, we take it to have left. */
+/* A client that sends no more may have left or may wait for its answer: nobody can tell before something is
+ * sent to it. So a quick answer is still sent; after a while, like most servers, we take it to have left. */
 static void on_timer(uv_timer_t *timer) {
     struct http_watch *watch = timer->data;
     struct http_watched *watched = LIST_FIRST(&watch->half_closed), *next;

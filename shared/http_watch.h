@@ -21,8 +21,8 @@ struct http_watched {
 
 struct http_watch_options {
     uv_loop_t *loop;
-    /* The client has reset the connection, cannot be reached any more, or has sent its end a second ago and still has
-     * no answer: then it is taken to have left. Called once. */
+    /* The client has reset the connection, cannot be reached any more, or has sent its end a second ago and
+     * still has no answer: then it is taken to have left. Called once. */
     void (*gone)(void *context, struct http_watched *watched);
     /* http_watch_end_idle has something to do. */
     void (*half_closed)(void *context);

@@ -1,4 +1,5 @@
-/* What the producer, the consumer and the tail have in common: settings, configuration, log lines, wake-ups. */
+/* What the producer, the consumer and the tail have in common: settings, configuration, log lines, wake-ups.
+ */
 #include "shared/kafka_private.h"
 
 #include <ctype.h>
@@ -16,22 +17,54 @@ extern char **environ;
 struct kafka_config kafka_config;
 
 struct setting kafka_settings[] = {
-    {.name = "KAFKA_BROKERS", .type = SETTING_STRING, .value = &kafka_config.brokers, .otherwise = "localhost:9092",
-        .min = 1, .help = "Kafka's bootstrap servers, host:port with commas between"},
-    {.name = "INSTANCE_ID", .type = SETTING_STRING, .value = &kafka_config.instance_id, .otherwise = "",
-        .help = "Name of this process among its replicas, stable over restarts: gives static group membership and the "
+    {.name = "KAFKA_BROKERS",
+        .type = SETTING_STRING,
+        .value = &kafka_config.brokers,
+        .otherwise = "localhost:9092",
+        .min = 1,
+        .help = "Kafka's bootstrap servers, host:port with commas between"},
+    {.name = "INSTANCE_ID",
+        .type = SETTING_STRING,
+        .value = &kafka_config.instance_id,
+        .otherwise = "",
+        .help = "Name of this process among its replicas, stable over restarts: gives static group "
+                "membership and the "
                 "partition of replies"},
-    {.name = "KAFKA_LINGER_MS", .type = SETTING_INTEGER, .value = &kafka_config.linger_ms, .otherwise = "0", .min = 0,
-        .max = 1000, .help = "How long the producer waits for a batch to grow, in milliseconds"},
-    {.name = "KAFKA_QUEUE_MESSAGES_MAX", .type = SETTING_INTEGER, .value = &kafka_config.queue_messages_max,
-        .otherwise = "200000", .min = 1, .max = 10000000, .help = "Most records that wait for Kafka's acknowledgement"},
-    {.name = "KAFKA_QUEUE_BYTES_MAX", .type = SETTING_INTEGER, .value = &kafka_config.queue_bytes_max,
-        .otherwise = "268435456", .min = 16777216, .max = 2147483647,
+    {.name = "KAFKA_LINGER_MS",
+        .type = SETTING_INTEGER,
+        .value = &kafka_config.linger_ms,
+        .otherwise = "0",
+        .min = 0,
+        .max = 1000,
+        .help = "How long the producer waits for a batch to grow, in milliseconds"},
+    {.name = "KAFKA_QUEUE_MESSAGES_MAX",
+        .type = SETTING_INTEGER,
+        .value = &kafka_config.queue_messages_max,
+        .otherwise = "200000",
+        .min = 1,
+        .max = 10000000,
+        .help = "Most records that wait for Kafka's acknowledgement"},
+    {.name = "KAFKA_QUEUE_BYTES_MAX",
+        .type = SETTING_INTEGER,
+        .value = &kafka_config.queue_bytes_max,
+        .otherwise = "268435456",
+        .min = 16777216,
+        .max = 2147483647,
         .help = "Most bytes that wait for Kafka's acknowledgement"},
-    {.name = "KAFKA_PREFETCH_MESSAGES", .type = SETTING_INTEGER, .value = &kafka_config.prefetch_messages,
-        .otherwise = "10000", .min = 1, .max = 10000000, .help = "Messages read ahead of a partition"},
-    {.name = "KAFKA_PREFETCH_KBYTES", .type = SETTING_INTEGER, .value = &kafka_config.prefetch_kbytes,
-        .otherwise = "16384", .min = 64, .max = 2097151, .help = "Kilobytes read ahead of a partition"},
+    {.name = "KAFKA_PREFETCH_MESSAGES",
+        .type = SETTING_INTEGER,
+        .value = &kafka_config.prefetch_messages,
+        .otherwise = "10000",
+        .min = 1,
+        .max = 10000000,
+        .help = "Messages read ahead of a partition"},
+    {.name = "KAFKA_PREFETCH_KBYTES",
+        .type = SETTING_INTEGER,
+        .value = &kafka_config.prefetch_kbytes,
+        .otherwise = "16384",
+        .min = 64,
+        .max = 2097151,
+        .help = "Kilobytes read ahead of a partition"},
     {0},
 };
 
@@ -60,7 +93,8 @@ static void set_or_exit(rd_kafka_conf_t *conf, const char *name, const char *val
     char reason[512];
     if (rd_kafka_conf_set(conf, name, value, reason, sizeof reason) == RD_KAFKA_CONF_OK)
         return;
-    /* The value may be a secret (sasl.password): librdkafka's reason for an unknown name does not hold it, others may. */
+    /* The value may be a secret (sasl.password): librdkafka's reason for an unknown name does not hold it,
+     * others may. */
     fprintf(stderr, "%s: librdkafka does not take the property %s%s\n", variable, name,
         strstr(reason, "No such configuration property") ? ": no such property" : " with that value");
     exit(2);
@@ -89,7 +123,8 @@ rd_kafka_conf_t *kafka_configure(const char *const *properties) {
     set_or_exit(conf, "bootstrap.servers", kafka_config.brokers, "KAFKA_BROKERS");
     for (; *properties; properties += 2)
         set_or_exit(conf, properties[0], properties[1], "moru");
-    /* log.queue keeps log callbacks on the loop thread; small back-offs bring a broker that returns back at once. */
+    /* log.queue keeps log callbacks on the loop thread; small back-offs bring a broker that returns back at
+     * once. */
     set_or_exit(conf, "log.queue", "true", "moru");
     set_or_exit(conf, "socket.nagle.disable", "true", "moru");
     set_or_exit(conf, "reconnect.backoff.max.ms", "1000", "moru");
@@ -158,7 +193,8 @@ void kafka_wake_close(struct kafka_wake *wake) {
     wake->fd = -1;
 }
 
-void kafka_message_from(const rd_kafka_message_t *source, struct kafka_message *message, struct kafka_header *headers) {
+void kafka_message_from(
+    const rd_kafka_message_t *source, struct kafka_message *message, struct kafka_header *headers) {
     *message = (struct kafka_message){
         .topic = rd_kafka_topic_name(source->rkt),
         .partition = source->partition,

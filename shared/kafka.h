@@ -1,5 +1,6 @@
-/* Kafka on the event loop: a producer that survives its own fatal errors, a group consumer whose partitions are read
- * through queues of ours, and a tail of one partition. Only the files shared/kafka*.c include rdkafka.h. */
+/* Kafka on the event loop: a producer that survives its own fatal errors, a group consumer whose partitions
+ * are read through queues of ours, and a tail of one partition. Only the files shared/kafka*.c include
+ * rdkafka.h. */
 #ifndef SHARED_KAFKA_H
 #define SHARED_KAFKA_H
 
@@ -16,8 +17,8 @@ struct kafka_consumer;
 struct kafka_tail;
 
 /* KAFKA_BROKERS, INSTANCE_ID, KAFKA_LINGER_MS, KAFKA_QUEUE_MESSAGES_MAX, KAFKA_QUEUE_BYTES_MAX,
- * KAFKA_PREFETCH_MESSAGES, KAFKA_PREFETCH_KBYTES. Any librdkafka property passes through KAFKA_CONFIG_*: its name in
- * capitals with _ for the dots (KAFKA_CONFIG_SECURITY_PROTOCOL). */
+ * KAFKA_PREFETCH_MESSAGES, KAFKA_PREFETCH_KBYTES. Any librdkafka property passes through KAFKA_CONFIG_*: its
+ * name in capitals with _ for the dots (KAFKA_CONFIG_SECURITY_PROTOCOL). */
 extern struct setting kafka_settings[];
 
 /* INSTANCE_ID, or "" when it is not set. */
@@ -50,7 +51,7 @@ const struct kafka_header *kafka_header(const struct kafka_message *message, con
 /* What goes to a topic. All it points at is borrowed until its done callback. */
 struct kafka_record {
     const char *topic;
-    int partition; /* -1: by the key */
+    int partition;   /* -1: by the key */
     const char *key; /* C string, may be NULL */
     const char *value;
     size_t length;
@@ -69,18 +70,19 @@ enum kafka_outcome {
 typedef void (*kafka_done)(void *context, enum kafka_outcome outcome, const char *reason);
 
 struct kafka_options {
-    const char *const *topics;  /* Kafka names that must exist, NULL-terminated */
-    int64_t message_timeout_ms; /* 0: a record is tried for as long as it takes */
+    const char *const *topics;                  /* Kafka names that must exist, NULL-terminated */
+    int64_t message_timeout_ms;                 /* 0: a record is tried for as long as it takes */
     void (*changed)(void *context, bool ready); /* called when Kafka comes and when it goes; may be NULL */
     void *context;
 };
 
-/* The process's producer and its knowledge of the cluster. Waits for Kafka and the topics for as long as it takes and
- * says so in the log, once a second at most. options is borrowed for the call, what it points at for the life. */
+/* The process's producer and its knowledge of the cluster. Waits for Kafka and the topics for as long as it
+ * takes and says so in the log, once a second at most. options is borrowed for the call, what it points at
+ * for the life. */
 struct kafka *kafka_open(uv_loop_t *loop, const struct kafka_options *options);
 
-/* NULL while Kafka takes records; else why not: no answer yet, topics missing, all brokers down, or the oldest
- * unacknowledged record is older than two seconds. */
+/* NULL while Kafka takes records; else why not: no answer yet, topics missing, all brokers down, or the
+ * oldest unacknowledged record is older than two seconds. */
 const char *kafka_broken(const struct kafka *kafka);
 
 /* How many partitions the topic has, 0 when not known. */
@@ -89,8 +91,8 @@ int kafka_partitions(const struct kafka *kafka, const char *topic);
 /* The cluster's id, "" until it has answered. */
 const char *kafka_cluster_id(const struct kafka *kafka);
 
-/* Sends a record; done is called once, from the loop, never from inside this call. False, and no call of done, when
- * the queue is full by count or bytes. */
+/* Sends a record; done is called once, from the loop, never from inside this call. False, and no call of
+ * done, when the queue is full by count or bytes. */
 bool kafka_produce(struct kafka *kafka, const struct kafka_record *record, kafka_done done, void *context);
 
 /* Records without acknowledgement. */
@@ -114,7 +116,8 @@ struct kafka_consumer_options {
     int queue_count;
     /* Partitions come, with what the group has committed. Answer, now or later, with kafka_consumer_start. */
     void (*assigned)(void *context, const struct kafka_position *positions, int count);
-    /* Partitions go. Answer, now or later, with kafka_consumer_release; lost: they already belong to somebody else. */
+    /* Partitions go. Answer, now or later, with kafka_consumer_release; lost: they already belong to somebody
+     * else. */
     void (*revoked)(void *context, const struct kafka_position *positions, int count, bool lost);
     /* A queue may have messages. */
     void (*readable)(void *context);
@@ -133,7 +136,8 @@ struct kafka_consumer *kafka_consumer_open(uv_loop_t *loop, const struct kafka_c
 void kafka_consumer_start(struct kafka_consumer *consumer, const struct kafka_position *positions, int count);
 
 /* Answers revoked: commits positions (count 0: nothing) and then gives the partitions up. */
-void kafka_consumer_release(struct kafka_consumer *consumer, const struct kafka_position *positions, int count);
+void kafka_consumer_release(
+    struct kafka_consumer *consumer, const struct kafka_position *positions, int count);
 
 /* Shows up to max messages of a queue; returns how many there were. */
 int kafka_consumer_read(struct kafka_consumer *consumer, int queue, int max,
@@ -143,7 +147,8 @@ int kafka_consumer_read(struct kafka_consumer *consumer, int queue, int max,
 void kafka_consumer_wake(struct kafka_consumer *consumer);
 
 /* Sends a commit; false when one is still under way or a rebalance waits for its answer. */
-bool kafka_consumer_commit(struct kafka_consumer *consumer, const struct kafka_position *positions, int count);
+bool kafka_consumer_commit(
+    struct kafka_consumer *consumer, const struct kafka_position *positions, int count);
 
 /* The end of the partition as last seen by a fetch; -1: not known. */
 int64_t kafka_consumer_end(struct kafka_consumer *consumer, const char *topic, int partition);
@@ -154,10 +159,12 @@ void kafka_consumer_leave(struct kafka_consumer *consumer);
 /* Frees it, after closed, or at any time when the process is about to exit anyway. Nulls *consumer. */
 void kafka_consumer_close(struct kafka_consumer **consumer);
 
-/* Reads one partition without a group, from its end as it is when the call gets there. ready is called once that end
- * is known: whatever is produced from then on is shown. Also called again after the tail had to begin anew. */
+/* Reads one partition without a group, from its end as it is when the call gets there. ready is called once
+ * that end is known: whatever is produced from then on is shown. Also called again after the tail had to
+ * begin anew. */
 struct kafka_tail *kafka_tail_open(uv_loop_t *loop, const char *topic, int partition,
-    void (*ready)(void *context), void (*show)(void *context, const struct kafka_message *message), void *context);
+    void (*ready)(void *context), void (*show)(void *context, const struct kafka_message *message),
+    void *context);
 
 void kafka_tail_close(struct kafka_tail **tail);
 

@@ -1,5 +1,5 @@
-/* The group consumer: partitions are forwarded to queues of ours before they are assigned, rebalances are answered
- * later, and what blocks (the committed offsets) is asked in libuv's thread pool. */
+/* The group consumer: partitions are forwarded to queues of ours before they are assigned, rebalances are
+ * answered later, and what blocks (the committed offsets) is asked in libuv's thread pool. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +45,10 @@ static struct kafka_position *positions_of(const rd_kafka_topic_partition_list_t
         abort();
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *part = &list->elems[i];
-        positions[i] = (struct kafka_position){.topic = part->topic, .partition = part->partition,
-            .offset = part->offset >= 0 ? part->offset : -1, .metadata = part->metadata_size ? part->metadata : NULL};
+        positions[i] = (struct kafka_position){.topic = part->topic,
+            .partition = part->partition,
+            .offset = part->offset >= 0 ? part->offset : -1,
+            .metadata = part->metadata_size ? part->metadata : NULL};
     }
     return positions;
 }
@@ -105,7 +107,8 @@ static void query_committed(struct kafka_consumer *consumer) {
 static void show_revoked(struct kafka_consumer *consumer) {
     struct rebalance *rebalance = consumer->first;
     struct kafka_position *positions = positions_of(rebalance->partitions);
-    consumer->options.revoked(consumer->options.context, positions, rebalance->partitions->cnt, rebalance->lost);
+    consumer->options.revoked(
+        consumer->options.context, positions, rebalance->partitions->cnt, rebalance->lost);
     free(positions);
 }
 
@@ -121,8 +124,8 @@ static void answer_next(struct kafka_consumer *consumer) {
         consumer->options.assigned(consumer->options.context, NULL, 0); /* more members than partitions */
 }
 
-static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions,
-    void *opaque) {
+static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t error,
+    rd_kafka_topic_partition_list_t *partitions, void *opaque) {
     struct kafka_consumer *consumer = opaque;
     struct rebalance *rebalance = calloc(1, sizeof *rebalance);
     if (!rebalance)
@@ -133,7 +136,9 @@ static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t error, rd_kafka
     *(consumer->last ? &consumer->last->next : &consumer->first) = rebalance;
     consumer->last = rebalance;
     log_info("kafka_rebalance", log_string("group", consumer->options.group),
-        log_string("what", rebalance->assign ? "assigned" : rebalance->lost ? "lost" : "revoked"),
+        log_string("what", rebalance->assign ? "assigned"
+                           : rebalance->lost ? "lost"
+                                             : "revoked"),
         log_integer("partitions", partitions->cnt));
 }
 
@@ -154,7 +159,8 @@ static bool cooperative(const struct kafka_consumer *consumer) {
 }
 
 /* NULL partitions means all of them, in the eager protocol. */
-static void change_assignment(struct kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list, bool add) {
+static void change_assignment(
+    struct kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list, bool add) {
     const char *reason = NULL;
     rd_kafka_error_t *error = NULL;
     if (cooperative(consumer)) {
@@ -178,7 +184,8 @@ static int queue_for(const struct kafka_consumer *consumer, const char *topic) {
     return 0;
 }
 
-void kafka_consumer_start(struct kafka_consumer *consumer, const struct kafka_position *positions, int count) {
+void kafka_consumer_start(
+    struct kafka_consumer *consumer, const struct kafka_position *positions, int count) {
     rd_kafka_topic_partition_list_t *list = list_of(positions, count);
     for (int i = 0; i < count; i++) {
         rd_kafka_queue_t *queue =
@@ -199,7 +206,8 @@ static void give_up(struct kafka_consumer *consumer) {
     rebalance_answered(consumer);
 }
 
-void kafka_consumer_release(struct kafka_consumer *consumer, const struct kafka_position *positions, int count) {
+void kafka_consumer_release(
+    struct kafka_consumer *consumer, const struct kafka_position *positions, int count) {
     if (count && !consumer->first->lost) {
         rd_kafka_topic_partition_list_t *list = list_of(positions, count);
         consumer->releasing = rd_kafka_commit(consumer->handle, list, 1) == RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -210,12 +218,13 @@ void kafka_consumer_release(struct kafka_consumer *consumer, const struct kafka_
     give_up(consumer);
 }
 
-static void on_commit(rd_kafka_t *handle, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *list,
-    void *opaque) {
+static void on_commit(
+    rd_kafka_t *handle, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *list, void *opaque) {
     struct kafka_consumer *consumer = opaque;
     (void)handle;
     (void)list;
-    /* Commits end in the order they were sent: the one under way first, then the last of revoked partitions. */
+    /* Commits end in the order they were sent: the one under way first, then the last of revoked partitions.
+     */
     if (consumer->committing) {
         consumer->committing = false;
         consumer->options.committed(consumer->options.context, error ? rd_kafka_err2str(error) : NULL);
@@ -226,7 +235,8 @@ static void on_commit(rd_kafka_t *handle, rd_kafka_resp_err_t error, rd_kafka_to
     }
 }
 
-bool kafka_consumer_commit(struct kafka_consumer *consumer, const struct kafka_position *positions, int count) {
+bool kafka_consumer_commit(
+    struct kafka_consumer *consumer, const struct kafka_position *positions, int count) {
     if (consumer->committing || consumer->releasing || consumer->first || consumer->closed)
         return false;
     rd_kafka_topic_partition_list_t *list = list_of(positions, count);
@@ -266,7 +276,8 @@ static void serve_group(struct kafka_consumer *consumer) {
         rd_kafka_message_destroy(message);
     }
     answer_next(consumer);
-    if (consumer->leaving && !consumer->closed && !consumer->first && rd_kafka_consumer_closed(consumer->handle)) {
+    if (consumer->leaving && !consumer->closed && !consumer->first &&
+        rd_kafka_consumer_closed(consumer->handle)) {
         consumer->closed = true;
         consumer->options.closed(consumer->options.context);
     }
@@ -289,8 +300,8 @@ int kafka_consumer_read(struct kafka_consumer *consumer, int queue, int max,
     struct kafka_header headers[KAFKA_HEADERS_MAX];
     if (consumer->closed)
         return 0;
-    ssize_t count = rd_kafka_consume_batch_queue(consumer->queues[queue], 0, batch,
-        (size_t)(max < READ_BATCH ? max : READ_BATCH));
+    ssize_t count = rd_kafka_consume_batch_queue(
+        consumer->queues[queue], 0, batch, (size_t)(max < READ_BATCH ? max : READ_BATCH));
     for (ssize_t i = 0; i < count; i++) {
         if (batch[i]->err) {
             show_error(consumer, batch[i]);
@@ -321,10 +332,29 @@ static rd_kafka_t *create_handle(struct kafka_consumer *consumer) {
     snprintf(kbytes, sizeof kbytes, "%lld", (long long)kafka_config.prefetch_kbytes);
     const char *instance = *kafka_config.instance_id ? kafka_config.instance_id : "";
     const char *const properties[] = {
-        "group.id", consumer->options.group, "group.instance.id", instance, "enable.auto.commit", "false",
-        "enable.auto.offset.store", "false", "auto.offset.reset", "error", "session.timeout.ms", "6000",
-        "heartbeat.interval.ms", "2000", "partition.assignment.strategy", "cooperative-sticky",
-        "queued.min.messages", messages, "queued.max.messages.kbytes", kbytes, "fetch.error.backoff.ms", "50", NULL,
+        "group.id",
+        consumer->options.group,
+        "group.instance.id",
+        instance,
+        "enable.auto.commit",
+        "false",
+        "enable.auto.offset.store",
+        "false",
+        "auto.offset.reset",
+        "error",
+        "session.timeout.ms",
+        "6000",
+        "heartbeat.interval.ms",
+        "2000",
+        "partition.assignment.strategy",
+        "cooperative-sticky",
+        "queued.min.messages",
+        messages,
+        "queued.max.messages.kbytes",
+        kbytes,
+        "fetch.error.backoff.ms",
+        "50",
+        NULL,
     };
     rd_kafka_conf_t *conf = kafka_configure(properties);
     rd_kafka_conf_set_opaque(conf, consumer);
@@ -396,7 +426,8 @@ void kafka_consumer_close(struct kafka_consumer **consumer_pointer) {
     uv_timer_stop(consumer->timer);
     uv_close((uv_handle_t *)consumer->timer, free_handle);
     kafka_wake_close(&consumer->wake);
-    /* Closing a member that has not left may hang in old librdkafka: the process is ending, the group finds out. */
+    /* Closing a member that has not left may hang in old librdkafka: the process is ending, the group finds
+     * out. */
     if (!consumer->closed)
         return;
     for (int i = 0; i < consumer->options.queue_count; i++)

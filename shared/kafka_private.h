@@ -15,8 +15,8 @@ extern struct kafka_config kafka_config;
 /* Pairs of names and values, NULL-terminated. */
 rd_kafka_conf_t *kafka_configure(const char *const *properties);
 
-/* Creates a handle whose log lines come out of its main queue. A configuration that librdkafka refuses ends the
- * process with exit code 2 and the reason. Takes *conf and nulls it. */
+/* Creates a handle whose log lines come out of its main queue. A configuration that librdkafka refuses ends
+ * the process with exit code 2 and the reason. Takes *conf and nulls it. */
 rd_kafka_t *kafka_create(rd_kafka_type_t type, rd_kafka_conf_t **conf);
 
 /* An eventfd, watched by the loop, that queues write to when they become readable. */
@@ -33,6 +33,7 @@ void kafka_wake_now(struct kafka_wake *wake);
 void kafka_wake_close(struct kafka_wake *wake);
 
 /* Fills message from librdkafka's; headers is room for KAFKA_HEADERS_MAX. */
-void kafka_message_from(const rd_kafka_message_t *source, struct kafka_message *message, struct kafka_header *headers);
+void kafka_message_from(
+    const rd_kafka_message_t *source, struct kafka_message *message, struct kafka_header *headers);
 
 #endif

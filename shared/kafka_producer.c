@@ -1,5 +1,5 @@
-/* The producer: keeps every record until it is acknowledged, replaces librdkafka's handle when that turns fatal, and
- * probes the cluster while it is away. */
+/* The producer: keeps every record until it is acknowledged, replaces librdkafka's handle when that turns
+ * fatal, and probes the cluster while it is away. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,16 @@
 #include "shared/kafka_private.h"
 #include "shared/log.h"
 
-enum { PROBE_TIMEOUT_MS = 2000, PROBE_PAUSE_MS = 250, OLDEST_MS_MAX = 2000, BATCH_MS_MAX = 50, BUSY_RATE = 1500, BUSY_WINDOW_MS = 64, BUSY_GAP_MS = 5, CLUSTER_ID_BYTES = 64 };
+enum {
+    PROBE_TIMEOUT_MS = 2000,
+    PROBE_PAUSE_MS = 250,
+    OLDEST_MS_MAX = 2000,
+    BATCH_MS_MAX = 50,
+    BUSY_RATE = 1500,
+    BUSY_WINDOW_MS = 64,
+    BUSY_GAP_MS = 5,
+    CLUSTER_ID_BYTES = 64
+};
 
 /* One record on its way. */
 struct outstanding {
@@ -22,9 +31,10 @@ struct outstanding {
     const char *refused; /* librdkafka did not take it: why */
 };
 
-/* A topic's records travel in batches: what comes while one is under way gathers for the next, as in Nagle's algorithm,
- * and a topic of more than BUSY_RATE records a second sends one every few milliseconds at most. So a quiet topic has no
- * delay, and a busy one few requests: each costs the broker and us as much as dozens of records. */
+/* A topic's records travel in batches: what comes while one is under way gathers for the next, as in Nagle's
+ * algorithm, and a topic of more than BUSY_RATE records a second sends one every few milliseconds at most. So
+ * a quiet topic has no delay, and a busy one few requests: each costs the broker and us as much as dozens of
+ * records. */
 struct known_topic {
     const char *name;
     int partitions; /* 0: it does not exist, or is not known */
@@ -42,8 +52,8 @@ struct kafka {
     struct kafka_options options;
     rd_kafka_t *handle; /* NULL while it is being replaced */
     struct kafka_wake wake;
-    uv_timer_t *timer; /* probes, and sends what could not be sent */
-    uv_timer_t *gap; /* ends a busy topic's gap */
+    uv_timer_t *timer;     /* probes, and sends what could not be sent */
+    uv_timer_t *gap;       /* ends a busy topic's gap */
     uv_prepare_t *prepare; /* sends what a turn of the loop has produced */
     struct outstanding *oldest, *newest, *spare;
     size_t count, bytes;
@@ -51,8 +61,8 @@ struct kafka {
     int topic_count;            /* of those named */
     char cluster_id[CLUSTER_ID_BYTES];
     char missing[256];
-    bool away;   /* no answer yet, or all brokers down, until a probe succeeds */
-    bool ready;  /* as last told by changed */
+    bool away;  /* no answer yet, or all brokers down, until a probe succeeds */
+    bool ready; /* as last told by changed */
     bool probing, due, refused, closing;
     uint64_t waiting_said_ms;
 };
@@ -116,7 +126,8 @@ static enum kafka_outcome outcome_of(const rd_kafka_message_t *message) {
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
         return KAFKA_REFUSED;
     default:
-        return rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED ? KAFKA_FAILED : KAFKA_UNKNOWN;
+        return rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED ? KAFKA_FAILED
+                                                                                     : KAFKA_UNKNOWN;
     }
 }
 
@@ -137,7 +148,8 @@ static void tell(struct kafka *kafka) {
         return;
     kafka->ready = ready;
     if (ready)
-        log_info("kafka_ready", log_string("brokers", kafka_config.brokers), log_string("cluster", kafka->cluster_id));
+        log_info("kafka_ready", log_string("brokers", kafka_config.brokers),
+            log_string("cluster", kafka->cluster_id));
     else
         log_warn("kafka_away", log_string("reason", kafka_broken(kafka)));
     if (kafka->options.changed)
@@ -165,8 +177,8 @@ static bool send_record(struct outstanding *item) {
     rd_kafka_resp_err_t error = rd_kafka_producev(kafka->handle, RD_KAFKA_V_TOPIC(record->topic),
         RD_KAFKA_V_PARTITION(record->partition < 0 ? item->topic->partition : record->partition),
         RD_KAFKA_V_KEY(record->key, record->key ? strlen(record->key) : 0),
-        RD_KAFKA_V_VALUE((void *)record->value, record->length), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(item),
-        RD_KAFKA_V_END);
+        RD_KAFKA_V_VALUE((void *)record->value, record->length), RD_KAFKA_V_HEADERS(headers),
+        RD_KAFKA_V_OPAQUE(item), RD_KAFKA_V_END);
     if (!error) {
         item->topic->unacknowledged++;
         return true;
@@ -194,8 +206,8 @@ static void send_batch(struct kafka *kafka, struct known_topic *topic) {
         uv_timer_start(kafka->gap, on_gap_over, topic->batch_ms + BUSY_GAP_MS - now, 0);
         return;
     }
-    /* librdkafka sends one request for each partition, and nothing depends on which partition a key falls into: the
-     * whole batch goes to one. */
+    /* librdkafka sends one request for each partition, and nothing depends on which partition a key falls
+     * into: the whole batch goes to one. */
     topic->partition = topic->partitions ? (topic->partition + 1) % topic->partitions : RD_KAFKA_PARTITION_UA;
     topic->batch_ms = now;
     for (; topic->pending && send_record(topic->pending); topic->window_records++)
@@ -258,9 +270,21 @@ static rd_kafka_t *create_handle(struct kafka *kafka) {
     snprintf(messages, sizeof messages, "%lld", (long long)kafka_config.queue_messages_max + 1000);
     snprintf(kbytes, sizeof kbytes, "%lld", (long long)kafka_config.queue_bytes_max / 1024 + 65536);
     const char *const properties[] = {
-        "enable.idempotence", "true", "acks", "all", "message.timeout.ms", timeout, "linger.ms", linger,
-        "queue.buffering.max.messages", messages, "queue.buffering.max.kbytes", kbytes,
-        "topic.metadata.refresh.interval.ms", "30000", NULL,
+        "enable.idempotence",
+        "true",
+        "acks",
+        "all",
+        "message.timeout.ms",
+        timeout,
+        "linger.ms",
+        linger,
+        "queue.buffering.max.messages",
+        messages,
+        "queue.buffering.max.kbytes",
+        kbytes,
+        "topic.metadata.refresh.interval.ms",
+        "30000",
+        NULL,
     };
     rd_kafka_conf_t *conf = kafka_configure(properties);
     rd_kafka_conf_set_opaque(conf, kafka);
@@ -300,7 +324,8 @@ static struct blocking *blocking_create(struct kafka *kafka) {
     return blocking;
 }
 
-/* The old handle may still read the records it was lent, so nothing is sent again, and nothing ends, before it is gone. */
+/* The old handle may still read the records it was lent, so nothing is sent again, and nothing ends, before
+ * it is gone. */
 static void replace_handle(struct kafka *kafka) {
     if (kafka->probing)
         return; /* the probe uses the handle: its end comes back here */
@@ -446,8 +471,12 @@ bool kafka_produce(struct kafka *kafka, const struct kafka_record *record, kafka
         kafka->spare = item->next;
     else if (!(item = malloc(sizeof *item)))
         abort();
-    *item = (struct outstanding){.kafka = kafka, .topic = topic_of(kafka, record->topic), .record = *record, .done = done,
-        .context = context, .since_ms = uv_now(kafka->loop)};
+    *item = (struct outstanding){.kafka = kafka,
+        .topic = topic_of(kafka, record->topic),
+        .record = *record,
+        .done = done,
+        .context = context,
+        .since_ms = uv_now(kafka->loop)};
     link_newest(kafka, item);
     add_pending(item);
     return true;
@@ -474,8 +503,8 @@ void kafka_close(struct kafka **kafka_pointer) {
     uv_prepare_stop(kafka->prepare);
     uv_close((uv_handle_t *)kafka->prepare, free_handle);
     kafka_wake_close(&kafka->wake);
-    /* Records without acknowledgement are what the caller decided to drop; a probe under way may use the handle, and
-     * the process is about to end: then both are left to the system. */
+    /* Records without acknowledgement are what the caller decided to drop; a probe under way may use the
+     * handle, and the process is about to end: then both are left to the system. */
     if (kafka->probing || !kafka->handle)
         return;
     rd_kafka_purge(kafka->handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);

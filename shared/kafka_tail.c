@@ -1,4 +1,5 @@
-/* The tail: reads one partition from its end without a group, and starts anew at the end when its offset is gone. */
+/* The tail: reads one partition from its end without a group, and starts anew at the end when its offset is
+ * gone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +32,8 @@ static void ask_end(struct kafka_tail *tail);
 static void end_work(uv_work_t *work) {
     struct kafka_tail *tail = work->data;
     int64_t low;
-    tail->error = rd_kafka_query_watermark_offsets(tail->handle, tail->topic, tail->partition, &low, &tail->end,
-        END_TIMEOUT_MS);
+    tail->error = rd_kafka_query_watermark_offsets(
+        tail->handle, tail->topic, tail->partition, &low, &tail->end, END_TIMEOUT_MS);
 }
 
 static void on_retry(uv_timer_t *timer) {
@@ -76,7 +77,8 @@ static void show_message(struct kafka_tail *tail, const rd_kafka_message_t *sour
     if (!source->err) {
         kafka_message_from(source, &message, headers);
         tail->show(tail->context, &message);
-    } else if (source->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || source->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+    } else if (source->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+               source->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
         if (tail->reading)
             begin_anew(tail, rd_kafka_message_errstr(source));
     }
@@ -95,13 +97,19 @@ static void on_wake(void *context) {
         kafka_wake_now(&tail->wake);
 }
 
-struct kafka_tail *kafka_tail_open(uv_loop_t *loop, const char *topic, int partition, void (*ready)(void *context),
-    void (*show)(void *context, const struct kafka_message *message), void *context) {
+struct kafka_tail *kafka_tail_open(uv_loop_t *loop, const char *topic, int partition,
+    void (*ready)(void *context), void (*show)(void *context, const struct kafka_message *message),
+    void *context) {
     struct kafka_tail *tail = calloc(1, sizeof *tail);
     if (!tail || !(tail->timer = malloc(sizeof *tail->timer)))
         abort();
-    *tail = (struct kafka_tail){.loop = loop, .topic = topic, .partition = partition, .ready = ready, .show = show,
-        .context = context, .timer = tail->timer};
+    *tail = (struct kafka_tail){.loop = loop,
+        .topic = topic,
+        .partition = partition,
+        .ready = ready,
+        .show = show,
+        .context = context,
+        .timer = tail->timer};
     const char *const properties[] = {"auto.offset.reset", "error", "enable.auto.commit", "false",
         "queued.min.messages", "10000", "fetch.error.backoff.ms", "50", NULL};
     rd_kafka_conf_t *conf = kafka_configure(properties);

@@ -119,7 +119,8 @@ static void put_head(struct line *line, enum log_level level, const char *event)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     int ms = (int)(now.tv_nsec / 1000000);
-    char fraction[] = {'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', '\0'};
+    char fraction[] = {
+        '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', '\0'};
     line->length = 0;
     put_text(line, "{\"ts\":\"");
     put_text(line, second_text(now.tv_sec));

@@ -1,4 +1,5 @@
-/* Log lines: one JSON object a line on standard error, with ts, level, service, event and the fields given. */
+/* Log lines: one JSON object a line on standard error, with ts, level, service, event and the fields given.
+ */
 #ifndef SHARED_LOG_H
 #define SHARED_LOG_H
 
@@ -18,27 +19,32 @@ struct log_field {
     };
 };
 
-#define log_string(field_name, value) ((struct log_field){.name = (field_name), .type = LOG_FIELD_STRING, .string = (value)})
-#define log_integer(field_name, value) ((struct log_field){.name = (field_name), .type = LOG_FIELD_INTEGER, .integer = (value)})
-#define log_double(field_name, value) ((struct log_field){.name = (field_name), .type = LOG_FIELD_DOUBLE, .number = (value)})
-#define log_bool(field_name, value) ((struct log_field){.name = (field_name), .type = LOG_FIELD_BOOL, .boolean = (value)})
+#define log_string(field_name, value)                                                                        \
+    ((struct log_field){.name = (field_name), .type = LOG_FIELD_STRING, .string = (value)})
+#define log_integer(field_name, value)                                                                       \
+    ((struct log_field){.name = (field_name), .type = LOG_FIELD_INTEGER, .integer = (value)})
+#define log_double(field_name, value)                                                                        \
+    ((struct log_field){.name = (field_name), .type = LOG_FIELD_DOUBLE, .number = (value)})
+#define log_bool(field_name, value)                                                                          \
+    ((struct log_field){.name = (field_name), .type = LOG_FIELD_BOOL, .boolean = (value)})
 /* The two fields that every line of a request carries. */
 #define log_request(id, trace) log_string("request_id", (id)), log_string("trace_id", (trace))
 
-/* Writes one line: log_info("prompt_read", log_request(id, trace), log_integer("prompt_version", 3)). The event is a
- * fixed snake_case name; at least one field is given. Thread-safe: a line is one write(2). */
+/* Writes one line: log_info("prompt_read", log_request(id, trace), log_integer("prompt_version", 3)). The
+ * event is a fixed snake_case name; at least one field is given. Thread-safe: a line is one write(2). */
 #define log_debug(event, ...) log_write(LOG_DEBUG, (event), (const struct log_field[]){__VA_ARGS__, {0}})
 #define log_info(event, ...) log_write(LOG_INFO, (event), (const struct log_field[]){__VA_ARGS__, {0}})
 #define log_warn(event, ...) log_write(LOG_WARN, (event), (const struct log_field[]){__VA_ARGS__, {0}})
 #define log_error(event, ...) log_write(LOG_ERROR, (event), (const struct log_field[]){__VA_ARGS__, {0}})
 
-/* service is borrowed for the life of the process; lines below level are dropped. Before this call lines say "moru". */
+/* service is borrowed for the life of the process; lines below level are dropped. Before this call lines say
+ * "moru". */
 void log_open(const char *service, enum log_level level);
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 
-/* True at most once an interval_ms for the same *last_ms (0 at first): for a line that would repeat while something
- * stays broken. */
+/* True at most once an interval_ms for the same *last_ms (0 at first): for a line that would repeat while
+ * something stays broken. */
 bool log_due(uint64_t *last_ms, uint64_t interval_ms);
 
 #endif

@@ -1,4 +1,5 @@
-/* Counters, gauges and histograms, declared in tables and read as Prometheus text. For the loop thread only. */
+/* Counters, gauges and histograms, declared in tables and read as Prometheus text. For the loop thread only.
+ */
 #ifndef SHARED_METRICS_H
 #define SHARED_METRICS_H
 
@@ -15,8 +16,8 @@ struct metric {
     enum metric_type type;
     const char *help;
     const char *labels[METRIC_LABELS_MAX]; /* names; NULL ends them early */
-    const double *buckets;                 /* histograms: upper bounds, ascending, 0-terminated; NULL: METRIC_SECONDS */
-    struct metric_series *series;          /* owned by metrics.c */
+    const double *buckets; /* histograms: upper bounds, ascending, 0-terminated; NULL: METRIC_SECONDS */
+    struct metric_series *series; /* owned by metrics.c */
     int series_count;
 };
 
@@ -26,8 +27,9 @@ extern const double METRIC_SECONDS[];
 /* Adds a table, which lives as long as the process. Call once a table, before the first scrape. */
 void metrics_add_table(struct metric *table);
 
-/* Label values follow in the order of the row's labels, one each, none NULL: metric_count(&row, 1, "generator", "ok").
- * They are copied. Past METRIC_SERIES_MAX series a row's further label values are counted under "other". */
+/* Label values follow in the order of the row's labels, one each, none NULL: metric_count(&row, 1,
+ * "generator", "ok"). They are copied. Past METRIC_SERIES_MAX series a row's further label values are counted
+ * under "other". */
 void metric_count(struct metric *metric, double add, ...);
 void metric_set(struct metric *metric, double value, ...);
 void metric_observe(struct metric *metric, double value, ...);

@@ -37,11 +37,11 @@ struct model_answer {
     enum model_status status;
     const char *text; /* MODEL_OK: valid UTF-8 without NUL, may be ""; borrowed for the call */
     size_t length;
-    int replaced;       /* NUL and invalid bytes that became U+FFFD in text */
-    const char *error;  /* else: why, for people; holds no secret */
-    int64_t retry_after_ms; /* -1: the model did not say */
+    int replaced;                             /* NUL and invalid bytes that became U+FFFD in text */
+    const char *error;                        /* else: why, for people; holds no secret */
+    int64_t retry_after_ms;                   /* -1: the model did not say */
     int64_t prompt_tokens, completion_tokens; /* 0: not known */
-    bool cut;               /* the answer ended at max_tokens */
+    bool cut;                                 /* the answer ended at max_tokens */
 };
 
 /* answer is borrowed for the call. */
@@ -51,19 +51,21 @@ typedef void (*model_done)(void *context, const struct model_answer *answer);
 struct model_provider {
     const char *name;
     void *(*open)(uv_loop_t *loop);
-    struct model_call *(*call)(void *provider, const struct model_request *request, model_done done, void *context);
+    struct model_call *(*call)(
+        void *provider, const struct model_request *request, model_done done, void *context);
     void (*cancel)(void *provider, struct model_call *call);
     void (*close)(void *provider);
 };
 
-/* Chooses the provider by the settings: mock without LLM_API_KEY and LLM_BASE_URL, else openai; says in the log which. */
+/* Chooses the provider by the settings: mock without LLM_API_KEY and LLM_BASE_URL, else openai; says in the
+ * log which. */
 struct model *model_open(uv_loop_t *loop);
 
 /* "mock" or "openai". */
 const char *model_name(const struct model *model);
 
-/* Starts one call, without retries; done is called once, from the loop, never from inside model_call. The request is
- * copied. */
+/* Starts one call, without retries; done is called once, from the loop, never from inside model_call. The
+ * request is copied. */
 void model_call(struct model *model, const struct model_request *request, model_done done, void *context);
 
 /* Calls under way are given up: their done is not called. Nulls *model. */

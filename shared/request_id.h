@@ -1,5 +1,5 @@
-/* Request ids: UUIDv7 (RFC 9562) whose low 32 bits are a MAC under the deployment's key, so that every gateway knows
- * an id that a gateway issued. */
+/* Request ids: UUIDv7 (RFC 9562) whose low 32 bits are a MAC under the deployment's key, so that every
+ * gateway knows an id that a gateway issued. */
 #ifndef SHARED_REQUEST_ID_H
 #define SHARED_REQUEST_ID_H
 
@@ -12,8 +12,8 @@ enum { UUID_TEXT_BYTES = 37 }; /* 36 characters and a NUL */
 /* REQUEST_ID_KEY (secret). */
 extern struct setting request_id_settings[];
 
-/* Writes a new id, greater than any before it from this process. Never repeats within a process; between processes 30
- * random bits, drawn at start, keep them apart. */
+/* Writes a new id, greater than any before it from this process. Never repeats within a process; between
+ * processes 30 random bits, drawn at start, keep them apart. */
 void request_id_create(char text[UUID_TEXT_BYTES]);
 
 /* True when the key of this deployment signed text. */

@@ -11,7 +11,8 @@ struct trace {
     char id[TRACE_ID_BYTES];        /* the trace id in it */
 };
 
-/* Continues traceparent with a new span id, or begins a trace when it is NULL or not valid (level 1, section 3.2). */
+/* Continues traceparent with a new span id, or begins a trace when it is NULL or not valid (level 1,
+ * section 3.2). */
 void trace_continue(struct trace *trace, const char *traceparent);
 
 #endif

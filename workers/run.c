@@ -1,5 +1,5 @@
-/* The run-loop: one event loop on which Kafka, Postgres, HTTP, timers and signals meet; reads lanes as far as there is
- * room for jobs, and ends in the mirror of its start. */
+/* The run-loop: one event loop on which Kafka, Postgres, HTTP, timers and signals meet; reads lanes as far as
+ * there is room for jobs, and ends in the mirror of its start. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,32 +15,72 @@
 struct run_settings run_settings;
 
 struct setting run_setting_rows[] = {
-    {.name = "WORKER_IN_FLIGHT_MAX", .type = SETTING_INTEGER, .value = &run_settings.in_flight_max,
-        .otherwise = "1000", .min = 8, .max = 100000, .help = "Most jobs under way at once; past it topics are not read"},
-    {.name = "WORKER_IN_FLIGHT_BYTES_MAX", .type = SETTING_INTEGER, .value = &run_settings.in_flight_bytes_max,
-        .otherwise = "67108864", .min = 1048576, .max = 1e12, .help = "Most bytes of messages under way at once"},
-    {.name = "WORKER_COMMIT_INTERVAL_MS", .type = SETTING_INTEGER, .value = &run_settings.commit_interval_ms,
-        .otherwise = "50", .min = 1, .max = 60000, .help = "How often positions are committed, in milliseconds"},
-    {.name = "WORKER_TRIES_MAX", .type = SETTING_INTEGER, .value = &run_settings.tries_max, .otherwise = "5",
-        .min = 1, .max = 1000, .help = "Tries of a job before it becomes a dead letter"},
-    {.name = "WORKER_GRACE_MS", .type = SETTING_INTEGER, .value = &run_settings.grace_ms, .otherwise = "30000",
-        .min = 0, .max = 3600000, .help = "How long a stopping worker waits for its jobs, in milliseconds"},
-    {.name = "WORKER_REVOKE_HOLD_MS", .type = SETTING_INTEGER, .value = &run_settings.revoke_hold_ms,
-        .otherwise = "30000", .min = 0, .max = 300000,
+    {.name = "WORKER_IN_FLIGHT_MAX",
+        .type = SETTING_INTEGER,
+        .value = &run_settings.in_flight_max,
+        .otherwise = "1000",
+        .min = 8,
+        .max = 100000,
+        .help = "Most jobs under way at once; past it topics are not read"},
+    {.name = "WORKER_IN_FLIGHT_BYTES_MAX",
+        .type = SETTING_INTEGER,
+        .value = &run_settings.in_flight_bytes_max,
+        .otherwise = "67108864",
+        .min = 1048576,
+        .max = 1e12,
+        .help = "Most bytes of messages under way at once"},
+    {.name = "WORKER_COMMIT_INTERVAL_MS",
+        .type = SETTING_INTEGER,
+        .value = &run_settings.commit_interval_ms,
+        .otherwise = "50",
+        .min = 1,
+        .max = 60000,
+        .help = "How often positions are committed, in milliseconds"},
+    {.name = "WORKER_TRIES_MAX",
+        .type = SETTING_INTEGER,
+        .value = &run_settings.tries_max,
+        .otherwise = "5",
+        .min = 1,
+        .max = 1000,
+        .help = "Tries of a job before it becomes a dead letter"},
+    {.name = "WORKER_GRACE_MS",
+        .type = SETTING_INTEGER,
+        .value = &run_settings.grace_ms,
+        .otherwise = "30000",
+        .min = 0,
+        .max = 3600000,
+        .help = "How long a stopping worker waits for its jobs, in milliseconds"},
+    {.name = "WORKER_REVOKE_HOLD_MS",
+        .type = SETTING_INTEGER,
+        .value = &run_settings.revoke_hold_ms,
+        .otherwise = "30000",
+        .min = 0,
+        .max = 300000,
         .help = "How long a partition that is to go elsewhere waits for its jobs, in milliseconds"},
     {0},
 };
 
 struct metric run_metrics[] = {
-    {.name = "agent_jobs_in_flight", .type = METRIC_GAUGE, .help = "Jobs under way.", .labels = {"service", "lane"}},
-    {.name = "agent_consumer_lag", .type = METRIC_GAUGE, .help = "Messages of a partition that are not finished.",
+    {.name = "agent_jobs_in_flight",
+        .type = METRIC_GAUGE,
+        .help = "Jobs under way.",
+        .labels = {"service", "lane"}},
+    {.name = "agent_consumer_lag",
+        .type = METRIC_GAUGE,
+        .help = "Messages of a partition that are not finished.",
         .labels = {"service", "topic", "partition"}},
-    {.name = "agent_job_retries_total", .type = METRIC_COUNTER, .help = "Tries of jobs that failed and came again.",
+    {.name = "agent_job_retries_total",
+        .type = METRIC_COUNTER,
+        .help = "Tries of jobs that failed and came again.",
         .labels = {"service"}},
-    {.name = "agent_dead_letters_total", .type = METRIC_COUNTER, .help = "Jobs that were given up.",
+    {.name = "agent_dead_letters_total",
+        .type = METRIC_COUNTER,
+        .help = "Jobs that were given up.",
         .labels = {"service"}},
-    {.name = "agent_kafka_round_trip_seconds", .type = METRIC_HISTOGRAM,
-        .help = "From handing a record to the producer to its acknowledgement.", .labels = {"service"}},
+    {.name = "agent_kafka_round_trip_seconds",
+        .type = METRIC_HISTOGRAM,
+        .help = "From handing a record to the producer to its acknowledgement.",
+        .labels = {"service"}},
     {0},
 };
 struct metric *const metric_in_flight = &run_metrics[0], *const metric_lag = &run_metrics[1],
@@ -50,7 +90,8 @@ struct metric *const metric_in_flight = &run_metrics[0], *const metric_lag = &ru
 /* How long the group may take to let us go. */
 enum { LEAVE_MS = 5000 };
 
-/* Messages a lane may give in one turn of the loop: a backlog of bulk work leaves the first places to who waits. */
+/* Messages a lane may give in one turn of the loop: a backlog of bulk work leaves the first places to who
+ * waits. */
 static const int TURN[LANE_COUNT] = {[LANE_HIGH] = 256, [LANE_NORMAL] = 64, [LANE_LOW] = 16};
 /* The share of all places that other lanes leave free for a lane, as a divisor. */
 static const int RESERVED[LANE_COUNT] = {[LANE_HIGH] = 4, [LANE_NORMAL] = 8, [LANE_LOW] = 16};
@@ -216,11 +257,19 @@ static void on_signal(uv_signal_t *signal, int number) {
 }
 
 static void open_consumer(struct run *run) {
-    run->consumer = kafka_consumer_open(&run->loop,
-        &(struct kafka_consumer_options){.group = arena_format(arena_create(64), "moru-%s", run->worker->service),
-            .topics = run->topics, .queues = run->lanes, .queue_count = LANE_COUNT, .assigned = partitions_assigned,
-            .revoked = partitions_revoked, .readable = on_readable, .committed = partitions_committed,
-            .failed = on_failed, .closed = on_closed, .context = run});
+    run->consumer = kafka_consumer_open(
+        &run->loop, &(struct kafka_consumer_options){
+                        .group = arena_format(arena_create(64), "moru-%s", run->worker->service),
+                        .topics = run->topics,
+                        .queues = run->lanes,
+                        .queue_count = LANE_COUNT,
+                        .assigned = partitions_assigned,
+                        .revoked = partitions_revoked,
+                        .readable = on_readable,
+                        .committed = partitions_committed,
+                        .failed = on_failed,
+                        .closed = on_closed,
+                        .context = run});
 }
 
 static void on_kafka(void *context, bool ready) {
@@ -248,7 +297,8 @@ static const char *postgres_broken_check(void *context) {
 static void before_scrape(void *context) {
     struct run *run = context;
     for (int lane = 0; lane < LANE_COUNT; lane++)
-        metric_set(metric_in_flight, (double)run->in_flight[lane], run->worker->service, lane_name((enum lane)lane));
+        metric_set(
+            metric_in_flight, (double)run->in_flight[lane], run->worker->service, lane_name((enum lane)lane));
     metric_count(metric_retries, 0, run->worker->service);
     metric_count(metric_dead_letters, 0, run->worker->service);
     partitions_update_lag(run);
@@ -258,8 +308,8 @@ static int names_of(const struct topic *topic) {
     return topic->lanes ? LANE_COUNT : 1;
 }
 
-/* Inputs with their lanes, and all that must exist. A topic without lanes is read like the high one: what comes there
- * is small in number, and somebody may wait for it. */
+/* Inputs with their lanes, and all that must exist. A topic without lanes is read like the high one: what
+ * comes there is small in number, and somebody may wait for it. */
 static const char **collect_topics(struct run *run, struct arena *arena) {
     const struct topic *const *lists[] = {run->worker->inputs, run->worker->outputs};
     const char **all = arena_alloc(arena, sizeof *all * 64);
@@ -307,8 +357,10 @@ static void load_settings(const struct worker *worker, struct arena *arena, int 
         metrics_add_table(worker->metrics);
     if (worker->more_metrics)
         metrics_add_table(worker->more_metrics);
-    struct program program = {.name = arena_format(arena, "moru-%s", worker->service), .service = worker->service,
-        .purpose = worker->purpose, .tables = tables};
+    struct program program = {.name = arena_format(arena, "moru-%s", worker->service),
+        .service = worker->service,
+        .purpose = worker->purpose,
+        .tables = tables};
     settings_load(&program, argc, argv);
 }
 
@@ -337,8 +389,8 @@ static bool open_all(struct run *run, struct arena *arena) {
     operations_open(worker->service, dependencies);
     metrics_before_scrape(before_scrape, run);
     run->state = worker->open(run);
-    run->kafka = kafka_open(&run->loop, &(struct kafka_options){.topics = collect_topics(run, arena),
-                                            .changed = on_kafka, .context = run});
+    run->kafka = kafka_open(&run->loop,
+        &(struct kafka_options){.topics = collect_topics(run, arena), .changed = on_kafka, .context = run});
     run->http = http_server_open(&run->loop, collect_routes(worker, arena), run->state);
     return run->state && run->http;
 }

@@ -1,5 +1,5 @@
-/* The run-loop of every worker: poll Kafka, hand jobs to the worker, emit what they produced, commit. A worker is one
- * struct and knows nothing of Kafka. */
+/* The run-loop of every worker: poll Kafka, hand jobs to the worker, emit what they produced, commit. A
+ * worker is one struct and knows nothing of Kafka. */
 #ifndef WORKERS_RUN_H
 #define WORKERS_RUN_H
 
@@ -52,20 +52,20 @@ struct run_position {
 };
 
 struct worker {
-    const char *service;                 /* "generator" */
-    const char *purpose;                 /* one sentence for --help */
-    const char *port;                    /* default of LISTEN_PORT */
-    struct setting *const *settings;     /* tables beside those of the loop; NULL-terminated, or NULL */
+    const char *service;                   /* "generator" */
+    const char *purpose;                   /* one sentence for --help */
+    const char *port;                      /* default of LISTEN_PORT */
+    struct setting *const *settings;       /* tables beside those of the loop; NULL-terminated, or NULL */
     struct metric *metrics, *more_metrics; /* the worker's tables, or NULL */
-    const struct topic *const *inputs;   /* NULL-terminated */
-    const struct topic *const *outputs;  /* NULL-terminated; dead-letters need not be named */
-    bool postgres;                       /* it needs Postgres: no job begins while that is away */
-    const struct http_route *routes;     /* beside those of operations; context is what open returned */
+    const struct topic *const *inputs;     /* NULL-terminated */
+    const struct topic *const *outputs;    /* NULL-terminated; dead-letters need not be named */
+    bool postgres;                         /* it needs Postgres: no job begins while that is away */
+    const struct http_route *routes;       /* beside those of operations; context is what open returned */
     void *(*open)(struct run *run);
     /* Called for each try of a job. Ends it, now or later, with exactly one of the calls below. */
     void (*handle)(struct job *job);
-    /* For a worker that holds its own positions: partitions came; answer, now or later, with run_start. NULL: Kafka
-     * holds them. */
+    /* For a worker that holds its own positions: partitions came; answer, now or later, with run_start. NULL:
+     * Kafka holds them. */
     void (*assigned)(struct run *run, const struct run_position *positions, int count);
     void (*close)(void *state);
 };
@@ -88,8 +88,9 @@ void run_start(struct run *run, const struct run_position *positions, int count)
 /* Ends the process with exit code 1 after one log line: for what must not go on. */
 void run_fail(struct run *run, const char *reason);
 
-/* A job from an HTTP request instead of a topic: handle is called for it, retries included. finished is told how it
- * ended, reason NULL when it was done; the job is freed when finished returns. state becomes job->state. */
+/* A job from an HTTP request instead of a topic: handle is called for it, retries included. finished is told
+ * how it ended, reason NULL when it was done; the job is freed when finished returns. state becomes
+ * job->state. */
 struct job *job_direct(struct run *run, const char *request_id, const char *traceparent, void *state,
     void (*finished)(struct job *job, const char *reason));
 
@@ -99,19 +100,20 @@ void *job_worker(const struct job *job);
 /* The last header of that name as a C string in the job's arena, or NULL. */
 const char *job_header(const struct job *job, const char *name);
 
-/* Adds an output, sent by job_done with CloudEvents headers of this type. topic is a Kafka name and partition -1, or
- * a partition; key, value and type are borrowed and live in the job's arena or longer. */
-void job_emit(struct job *job, const char *topic, int partition, const char *key, const char *value, size_t length,
-    const char *type);
+/* Adds an output, sent by job_done with CloudEvents headers of this type. topic is a Kafka name and partition
+ * -1, or a partition; key, value and type are borrowed and live in the job's arena or longer. */
+void job_emit(struct job *job, const char *topic, int partition, const char *key, const char *value,
+    size_t length, const char *type);
 
-/* The same for an answer to somebody who waits (type moru.reply.v1 on the topic replies): when Kafka refuses it for good
- * it is left out, since whoever waits also asks Postgres. */
+/* The same for an answer to somebody who waits (type moru.reply.v1 on the topic replies): when Kafka refuses
+ * it for good it is left out, since whoever waits also asks Postgres. */
 void job_emit_reply(struct job *job, int partition, const char *key, const char *value, size_t length);
 
 /* The job is done once its outputs are acknowledged. */
 void job_done(struct job *job);
 
-/* It failed in a way that may pass: it is handled again after a back-off with full jitter, at least retry_after_ms
+/* It failed in a way that may pass: it is handled again after a back-off with full jitter, at least
+ * retry_after_ms
  * (-1: nothing said); after the last try it is rejected with this reason. */
 void job_retry(struct job *job, const char *reason, int64_t retry_after_ms);
 

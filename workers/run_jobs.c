@@ -64,12 +64,14 @@ static void copy_headers(struct job *job, const struct kafka_message *message) {
     struct kafka_header *headers = arena_alloc(job->arena, sizeof *headers * (size_t)message->header_count);
     for (int i = 0; i < message->header_count; i++)
         headers[i] = (struct kafka_header){arena_string(job->arena, message->headers[i].name),
-            arena_copy(job->arena, message->headers[i].value, message->headers[i].length), message->headers[i].length};
+            arena_copy(job->arena, message->headers[i].value, message->headers[i].length),
+            message->headers[i].length};
     job->headers = headers;
     job->header_count = message->header_count;
 }
 
-struct job *job_from_message(struct run *run, struct partition *partition, const struct kafka_message *message) {
+struct job *job_from_message(
+    struct run *run, struct partition *partition, const struct kafka_message *message) {
     struct job *job = job_create(run, arena_create(ARENA_BYTES + 2 * message->length));
     job->topic = partition->topic;
     job->lane = partition->lane;
@@ -176,15 +178,16 @@ static void put_event_headers(struct job *job, const char *type, struct kafka_he
         {"ce_specversion", "1.0"},
         {"ce_type", type},
         {"ce_source", arena_format(job->arena, "/moru/%s", service)},
-        {"ce_id", arena_format(job->arena, "%s/%s/%s/%d/%lld", *job->request_id ? job->request_id : "none", service,
-                      job->topic, job->partition, (long long)job->offset)},
+        {"ce_id", arena_format(job->arena, "%s/%s/%s/%d/%lld", *job->request_id ? job->request_id : "none",
+                      service, job->topic, job->partition, (long long)job->offset)},
         {"ce_time", arena_string(job->arena, time_text)},
         {"traceparent", arena_string(job->arena, job->trace.parent)},
         {"reply-to", job->reply_to},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (fields[i].value)
-            headers[(*count)++] = (struct kafka_header){fields[i].name, fields[i].value, strlen(fields[i].value)};
+            headers[(*count)++] =
+                (struct kafka_header){fields[i].name, fields[i].value, strlen(fields[i].value)};
 }
 
 static struct output *add_output(struct job *job) {
@@ -198,18 +201,22 @@ static struct output *add_output(struct job *job) {
     return output;
 }
 
-static struct output *emit(struct job *job, const char *topic, int partition, const char *key, const char *value, size_t length,
-    const char *type) {
+static struct output *emit(struct job *job, const char *topic, int partition, const char *key,
+    const char *value, size_t length, const char *type) {
     struct kafka_header *headers = arena_alloc(job->arena, sizeof *headers * OUTPUT_HEADERS_MAX);
     struct output *output = add_output(job);
-    output->record = (struct kafka_record){.topic = topic, .partition = partition, .key = key, .value = value,
-        .length = length, .headers = headers};
+    output->record = (struct kafka_record){.topic = topic,
+        .partition = partition,
+        .key = key,
+        .value = value,
+        .length = length,
+        .headers = headers};
     put_event_headers(job, type, headers, &output->record.header_count);
     return output;
 }
 
-void job_emit(struct job *job, const char *topic, int partition, const char *key, const char *value, size_t length,
-    const char *type) {
+void job_emit(struct job *job, const char *topic, int partition, const char *key, const char *value,
+    size_t length, const char *type) {
     emit(job, topic, partition, key, value, length, type);
 }
 
@@ -229,7 +236,8 @@ static void on_acknowledged(void *context, enum kafka_outcome outcome, const cha
     struct job_internal *internal = job->internal;
     internal->unacknowledged--;
     if (outcome == KAFKA_DELIVERED) {
-        metric_observe(metric_round_trip, (double)(uv_hrtime() - output->sent_at) / 1e9, job->run->worker->service);
+        metric_observe(
+            metric_round_trip, (double)(uv_hrtime() - output->sent_at) / 1e9, job->run->worker->service);
         output->sent_at = 0;
         output->record.topic = NULL; /* sent: not again, should another one fail */
     } else {
@@ -281,8 +289,8 @@ static void on_retry(uv_timer_t *timer) {
     job->run->worker->handle(job);
 }
 
-/* Full jitter: anywhere between nothing and the back-off's bound, so that what failed together does not come back
- * together. */
+/* Full jitter: anywhere between nothing and the back-off's bound, so that what failed together does not come
+ * back together. */
 static uint64_t backoff_ms(int attempt) {
     uint64_t bound = BACKOFF_FIRST_MS;
     for (int i = 1; i < attempt && bound < BACKOFF_MAX_MS; i++)
@@ -329,12 +337,17 @@ static void add_header(struct job *job, struct kafka_record *record, const char 
         (struct kafka_header){name, arena_string(job->arena, value), strlen(value)};
 }
 
-/* The original bytes and headers, as they were; what we add comes last, so that it wins over what stood there. */
+/* The original bytes and headers, as they were; what we add comes last, so that it wins over what stood
+ * there. */
 static void add_dead_letter(struct job *job, const char *reason) {
     struct kafka_header *headers = arena_alloc(job->arena, sizeof *headers * OUTPUT_HEADERS_MAX);
     struct output *output = add_output(job);
-    output->record = (struct kafka_record){.topic = TOPIC_DEAD_LETTERS.kafka_names[0], .partition = -1,
-        .key = *job->key ? job->key : NULL, .value = job->value, .length = job->length, .headers = headers,
+    output->record = (struct kafka_record){.topic = TOPIC_DEAD_LETTERS.kafka_names[0],
+        .partition = -1,
+        .key = *job->key ? job->key : NULL,
+        .value = job->value,
+        .length = job->length,
+        .headers = headers,
         .header_count = job->header_count};
     if (job->header_count)
         memcpy(headers, job->headers, sizeof *headers * (size_t)job->header_count);

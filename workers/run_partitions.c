@@ -54,7 +54,8 @@ static void begin_with_kafka(struct run *run, const struct kafka_position *posit
     for (int i = 0; i < count; i++) {
         struct partition *partition =
             partition_add(run, positions[i].topic, positions[i].partition, positions[i].offset);
-        bool restored = positions[i].metadata && positions_restore(partition->positions, positions[i].metadata);
+        bool restored =
+            positions[i].metadata && positions_restore(partition->positions, positions[i].metadata);
         from_beginning += positions[i].offset < 0;
         if (positions[i].metadata && !restored)
             log_warn("positions_not_understood", log_string("topic", positions[i].topic),
@@ -88,8 +89,8 @@ void run_start(struct run *run, const struct run_position *positions, int count)
     if (!start)
         abort();
     for (int i = 0; i < count; i++)
-        start[i] = (struct kafka_position){.topic = positions[i].topic, .partition = positions[i].partition,
-            .offset = positions[i].next};
+        start[i] = (struct kafka_position){
+            .topic = positions[i].topic, .partition = positions[i].partition, .offset = positions[i].next};
     begin_with_kafka(run, start, count);
     free(start);
 }
@@ -189,7 +190,8 @@ void partitions_committed(void *context, const char *reason) {
 void partitions_update_lag(struct run *run) {
     char number[16];
     for (struct partition *partition = run->partitions; partition; partition = partition->next) {
-        int64_t end = run->consumer ? kafka_consumer_end(run->consumer, partition->topic, partition->partition) : -1;
+        int64_t end =
+            run->consumer ? kafka_consumer_end(run->consumer, partition->topic, partition->partition) : -1;
         if (end < 0 || partition->gone)
             continue;
         int64_t lag = end - positions_lowest(partition->positions);

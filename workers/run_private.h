@@ -13,9 +13,9 @@ struct partition {
     int partition;
     enum lane lane;
     struct positions *positions;
-    bool dirty;    /* finished more than was committed */
-    bool leaving;  /* revoked: what is read of it is dropped */
-    bool gone;     /* given up: only its last jobs still point here */
+    bool dirty;   /* finished more than was committed */
+    bool leaving; /* revoked: what is read of it is dropped */
+    bool gone;    /* given up: only its last jobs still point here */
 };
 
 struct output {
@@ -43,8 +43,8 @@ struct run_settings {
 extern struct run_settings run_settings;
 extern struct setting run_setting_rows[];
 extern struct metric run_metrics[];
-extern struct metric *const metric_in_flight, *const metric_lag, *const metric_retries, *const metric_dead_letters,
-    *const metric_round_trip;
+extern struct metric *const metric_in_flight,
+    *const metric_lag, *const metric_retries, *const metric_dead_letters, *const metric_round_trip;
 
 struct run {
     const struct worker *worker;
@@ -60,12 +60,12 @@ struct run {
     struct job *jobs;
     size_t in_flight[LANE_COUNT], in_flight_bytes; /* of jobs from topics */
     size_t direct;
-    struct job *held[LANE_COUNT]; /* read, but their partition takes no job now; in order, not begun */
+    struct job *held[LANE_COUNT];   /* read, but their partition takes no job now; in order, not begun */
     struct kafka_position *revoked; /* partitions whose answer waits for their jobs */
     int revoked_count;
     uv_timer_t commit_timer, revoke_timer, grace_timer;
     uv_signal_t sigterm, sigint;
-    bool full; /* a lane was not read for want of room: the next job's end looks again */
+    bool full;   /* a lane was not read for want of room: the next job's end looks again */
     bool joined; /* the group has given us partitions, or told that there are none for us */
     bool draining, leaving;
     int exit_code;
@@ -82,7 +82,8 @@ void run_drop_held(struct run *run);
 
 /* run_jobs.c */
 /* A job that has not begun: it may still be dropped by destroying its arena. */
-struct job *job_from_message(struct run *run, struct partition *partition, const struct kafka_message *message);
+struct job *job_from_message(
+    struct run *run, struct partition *partition, const struct kafka_message *message);
 void job_begin(struct job *job);
 
 /* run_partitions.c */

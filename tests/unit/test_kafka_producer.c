@@ -1,5 +1,5 @@
-/* The producer against librdkafka's mock cluster: for faults that a real broker cannot be made to show. The source is
- * included, so that the handle can be told to turn fatal. */
+/* The producer against librdkafka's mock cluster: for faults that a real broker cannot be made to show. The
+ * source is included, so that the handle can be told to turn fatal. */
 #include "shared/kafka_producer.c"
 
 #include <setjmp.h>
@@ -49,7 +49,9 @@ static void on_changed(void *context, bool ready) {
 static void on_done(void *context, enum kafka_outcome outcome, const char *reason) {
     struct world *world = context;
     assert_non_null(reason);
-    *(outcome == KAFKA_DELIVERED ? &world->delivered : outcome == KAFKA_REFUSED ? &world->refused : &world->other) += 1;
+    *(outcome == KAFKA_DELIVERED   ? &world->delivered
+        : outcome == KAFKA_REFUSED ? &world->refused
+                                   : &world->other) += 1;
 }
 
 static int open_world(void **state) {
@@ -61,7 +63,10 @@ static int open_world(void **state) {
     rd_kafka_mock_topic_create(world->cluster, "work", 3, 1);
     rd_kafka_mock_topic_create(world->cluster, "other", 1, 1);
     kafka_config = (struct kafka_config){.brokers = strdup(rd_kafka_mock_cluster_bootstraps(world->cluster)),
-        .instance_id = strdup(""), .queue_messages_max = 1000, .queue_bytes_max = 16 << 20, .prefetch_messages = 1000,
+        .instance_id = strdup(""),
+        .queue_messages_max = 1000,
+        .queue_bytes_max = 16 << 20,
+        .prefetch_messages = 1000,
         .prefetch_kbytes = 1024};
     uv_loop_init(&world->loop);
     *state = world;
@@ -100,8 +105,13 @@ static bool all_ended(struct world *world) {
 
 static bool produce(struct world *world, const char *topic, const char *value, size_t length) {
     static const struct kafka_header headers[] = {{"name", "value", 5}};
-    const struct kafka_record record = {.topic = topic, .partition = -1, .key = "key", .value = value, .length = length,
-        .headers = headers, .header_count = 1};
+    const struct kafka_record record = {.topic = topic,
+        .partition = -1,
+        .key = "key",
+        .value = value,
+        .length = length,
+        .headers = headers,
+        .header_count = 1};
     return kafka_produce(world->kafka, &record, on_done, world);
 }
 
@@ -127,7 +137,8 @@ static void a_fatal_producer_is_replaced_and_nothing_is_lost(void **state) {
         assert_true(produce(world, "work", "before", 6));
     uv_run(&world->loop, UV_RUN_NOWAIT);
     rd_kafka_t *first = world->kafka->handle;
-    assert_int_equal(rd_kafka_test_fatal_error(first, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "for the test"), 0);
+    assert_int_equal(
+        rd_kafka_test_fatal_error(first, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "for the test"), 0);
     for (int i = 0; i < 100; i++)
         assert_true(produce(world, "other", "after", 5));
     run_until(world, all_ended);
@@ -184,10 +195,12 @@ static void a_broker_that_is_down_is_told_and_waited_for(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(records_are_acknowledged_once_each, open_world, close_world),
-        cmocka_unit_test_setup_teardown(a_fatal_producer_is_replaced_and_nothing_is_lost, open_world, close_world),
+        cmocka_unit_test_setup_teardown(
+            a_fatal_producer_is_replaced_and_nothing_is_lost, open_world, close_world),
         cmocka_unit_test_setup_teardown(a_record_that_is_too_large_is_refused, open_world, close_world),
         cmocka_unit_test_setup_teardown(the_queue_is_bounded_by_count_and_bytes, open_world, close_world),
-        cmocka_unit_test_setup_teardown(a_broker_that_is_down_is_told_and_waited_for, open_world, close_world),
+        cmocka_unit_test_setup_teardown(
+            a_broker_that_is_down_is_told_and_waited_for, open_world, close_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,8 +77,8 @@ static pid_t run(const char *program, char **arguments) {
 static void server_start(void) {
     char port_text[16];
     snprintf(port_text, sizeof port_text, "%d", port);
-    char *arguments[] = {NULL, "-D", data_folder, "-k", folder, "-p", port_text, "-c",
-        "listen_addresses=127.0.0.1", NULL};
+    char *arguments[] = {
+        NULL, "-D", data_folder, "-k", folder, "-p", port_text, "-c", "listen_addresses=127.0.0.1", NULL};
     server = run("postgres", arguments);
 }
 
@@ -99,8 +99,8 @@ static int cluster_create(void **state) {
     if (geteuid() == 0)
         assert_int_equal(chown(folder, getpwnam("postgres")->pw_uid, getpwnam("postgres")->pw_gid), 0);
     snprintf(data_folder, sizeof data_folder, "%s/data", folder);
-    char *arguments[] = {NULL, "-D", data_folder, "-A", "trust", "-U", "moru", "-E", "UTF8",
-        "--locale=C", "--no-sync", NULL};
+    char *arguments[] = {
+        NULL, "-D", data_folder, "-A", "trust", "-U", "moru", "-E", "UTF8", "--locale=C", "--no-sync", NULL};
     int status;
     assert_int_equal(waitpid(run("initdb", arguments), &status, 0) > 0 && status == 0, 1);
     port = free_port();

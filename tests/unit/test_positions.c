@@ -1,4 +1,5 @@
-/* Positions: any order of endings, what is restored from commit metadata, and the bound that keeps it small enough. */
+/* Positions: any order of endings, what is restored from commit metadata, and the bound that keeps it small
+ * enough. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

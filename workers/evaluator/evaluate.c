@@ -21,8 +21,8 @@ void evaluator_evaluate(struct http_request *http, void *context) {
         http_problem(http, 400, "The body is not an evaluation call: see errors.", NULL, &errors);
         return;
     }
-    struct job *job =
-        job_direct(state->run, call.request_id, http_header(http, "traceparent"), NULL, evaluator_evaluate_done);
+    struct job *job = job_direct(
+        state->run, call.request_id, http_header(http, "traceparent"), NULL, evaluator_evaluate_done);
     struct work *work = arena_alloc(job->arena, sizeof *work);
     struct generation *generation = &work->generation;
     work->job = job;
@@ -47,8 +47,12 @@ void evaluator_evaluate_done(struct job *job, const char *reason) {
         http_problem(work->http, 502, reason, job->request_id, NULL);
         return;
     }
-    struct evaluate_answer answer = {.request_id = job->request_id, .has_score = work->judged.valid,
-        .score = work->score, .has_passed = work->judged.valid, .passed = work->passed, .detail = work->detail};
+    struct evaluate_answer answer = {.request_id = job->request_id,
+        .has_score = work->judged.valid,
+        .score = work->score,
+        .has_passed = work->judged.valid,
+        .passed = work->passed,
+        .detail = work->detail};
     struct buffer text = buffer_in(job->arena);
     evaluate_answer_encode(&text, &answer);
     http_respond(work->http, 200, "application/json", text.data, text.length);

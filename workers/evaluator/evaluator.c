@@ -1,4 +1,5 @@
-/* The evaluator's work: rules first, then the model judges; once more if its answer is not the JSON asked for. */
+/* The evaluator's work: rules first, then the model judges; once more if its answer is not the JSON asked
+ * for. */
 #include "workers/evaluator/evaluator.h"
 
 #include <math.h>
@@ -15,16 +16,27 @@ static const double RULE_WEIGHT = 0.4, MODEL_WEIGHT = 0.6, PASS_SCORE = 0.7;
 static const double SCORES[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 0};
 
 static struct metric metrics[] = {
-    {.name = "agent_evaluation_score", .type = METRIC_HISTOGRAM, .help = "Scores of evaluated outputs.",
-        .labels = {"task_type"}, .buckets = SCORES},
-    {.name = "agent_evaluation_pass_total", .type = METRIC_COUNTER, .help = "Evaluations, by result.",
+    {.name = "agent_evaluation_score",
+        .type = METRIC_HISTOGRAM,
+        .help = "Scores of evaluated outputs.",
+        .labels = {"task_type"},
+        .buckets = SCORES},
+    {.name = "agent_evaluation_pass_total",
+        .type = METRIC_COUNTER,
+        .help = "Evaluations, by result.",
         .labels = {"task_type", "result"}},
-    {.name = "agent_judgement_failures_total", .type = METRIC_COUNTER,
-        .help = "Evaluations without a score, because the judge gave no usable answer.", .labels = {"task_type"}},
-    {.name = "agent_requests_total", .type = METRIC_COUNTER, .help = "Evaluations made, by outcome.",
+    {.name = "agent_judgement_failures_total",
+        .type = METRIC_COUNTER,
+        .help = "Evaluations without a score, because the judge gave no usable answer.",
+        .labels = {"task_type"}},
+    {.name = "agent_requests_total",
+        .type = METRIC_COUNTER,
+        .help = "Evaluations made, by outcome.",
         .labels = {"service", "task_type", "status"}},
-    {.name = "agent_request_duration_seconds", .type = METRIC_HISTOGRAM,
-        .help = "Time from a job's start to its evaluation.", .labels = {"service", "task_type"}},
+    {.name = "agent_request_duration_seconds",
+        .type = METRIC_HISTOGRAM,
+        .help = "Time from a job's start to its evaluation.",
+        .labels = {"service", "task_type"}},
     {0},
 };
 
@@ -76,7 +88,8 @@ static void emit_evaluation(struct work *work) {
 static void conclude(struct work *work) {
     /* Without a judgement there is no score: nobody shall take it for a failure of the prompt. */
     if (work->judged.valid) {
-        work->score = round((RULE_WEIGHT * work->rules.score + MODEL_WEIGHT * work->judged.score) * 1000) / 1000;
+        work->score =
+            round((RULE_WEIGHT * work->rules.score + MODEL_WEIGHT * work->judged.score) * 1000) / 1000;
         work->passed = work->score >= PASS_SCORE;
     }
     work->detail = write_detail(work);
@@ -92,11 +105,13 @@ static void on_judged(void *context, const struct model_answer *answer) {
     struct work *work = context;
     struct job *job = work->job;
     if (answer->status == MODEL_RETRY) {
-        job_retry(job, arena_format(job->arena, "the judge failed: %s", answer->error), answer->retry_after_ms);
+        job_retry(
+            job, arena_format(job->arena, "the judge failed: %s", answer->error), answer->retry_after_ms);
         return;
     }
     if (answer->status == MODEL_REJECT) {
-        judge_failed(job->arena, arena_format(job->arena, "the judge refused: %s", answer->error), &work->judged);
+        judge_failed(
+            job->arena, arena_format(job->arena, "the judge refused: %s", answer->error), &work->judged);
     } else {
         judge_read(job->arena, answer->text, answer->length, &work->judged);
         if (!work->judged.valid && !work->asked_again) {
@@ -112,7 +127,8 @@ void evaluate(struct work *work) {
     struct evaluator *state = job_worker(work->job);
     model_call(state->model,
         &(struct model_request){.system = JUDGE_PROMPT,
-            .user = judge_question(work->job->arena, &work->generation, work->asked_again), .json = true},
+            .user = judge_question(work->job->arena, &work->generation, work->asked_again),
+            .json = true},
         on_judged, work);
 }
 

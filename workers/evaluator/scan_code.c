@@ -16,7 +16,8 @@ struct profile {
     struct text code; /* from the first line that is not prose to the last */
 };
 
-/* Judges at most *budget lines, and takes them off it; to_code: no further than the first line that settles it. */
+/* Judges at most *budget lines, and takes them off it; to_code: no further than the first line that settles
+ * it. */
 static void read_profile(struct text text, struct profile *profile, int *budget, bool to_code) {
     struct text rest = text, line;
     *profile = (struct profile){.code = {text.at, text.at}};

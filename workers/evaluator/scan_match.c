@@ -81,7 +81,15 @@ bool line_is_busy(const struct line *line) {
 
 enum item_kind {
     ITEM_LITERAL, /* a word or sign, or several with '|' between them */
-    ITEM_WORD, ITEM_CAPITAL, ITEM_VARIABLE, ITEM_STRING, ITEM_NAME, ITEM_EXPRESSION, ITEM_ANY, ITEM_END, ITEM_SEMICOLON,
+    ITEM_WORD,
+    ITEM_CAPITAL,
+    ITEM_VARIABLE,
+    ITEM_STRING,
+    ITEM_NAME,
+    ITEM_EXPRESSION,
+    ITEM_ANY,
+    ITEM_END,
+    ITEM_SEMICOLON,
 };
 
 /* One item of a pattern. */
@@ -105,8 +113,8 @@ static enum item_kind kind_of(struct text text, bool literal, bool last) {
     static const struct {
         const char *name;
         enum item_kind kind;
-    } KINDS[] = {{"W", ITEM_WORD}, {"C", ITEM_CAPITAL}, {"V", ITEM_VARIABLE}, {"S", ITEM_STRING}, {"D", ITEM_NAME},
-        {"E", ITEM_EXPRESSION}, {"*", ITEM_ANY}, {"$", ITEM_END}, {";", ITEM_SEMICOLON}};
+    } KINDS[] = {{"W", ITEM_WORD}, {"C", ITEM_CAPITAL}, {"V", ITEM_VARIABLE}, {"S", ITEM_STRING},
+        {"D", ITEM_NAME}, {"E", ITEM_EXPRESSION}, {"*", ITEM_ANY}, {"$", ITEM_END}, {";", ITEM_SEMICOLON}};
     for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS && !literal; i++)
         if (text_is(text, KINDS[i].name) && (KINDS[i].kind != ITEM_SEMICOLON || last))
             return KINDS[i].kind;
@@ -221,8 +229,8 @@ static bool match_name(const struct item *rest, const struct item *end, const st
 }
 
 /* '*' and E take as many tokens as the rest of the pattern leaves them. */
-static bool match_run(const struct item *rest, const struct item *end, const struct line *line, int i,
-    bool expression) {
+static bool match_run(
+    const struct item *rest, const struct item *end, const struct line *line, int i, bool expression) {
     if (rest == end)
         return !expression || line_is_expression(line, i, line->count);
     bool at_end = rest->kind == ITEM_END || rest->kind == ITEM_SEMICOLON;

@@ -1,4 +1,5 @@
-/* The generator's work: prompt and refined input are fetched side by side, then the model writes the output. */
+/* The generator's work: prompt and refined input are fetched side by side, then the model writes the output.
+ */
 #include "workers/generator/generator.h"
 
 #include <stdlib.h>
@@ -16,23 +17,31 @@
 enum { REFINED_CODE_POINTS_MAX = 400000 };
 
 static const char REFINE_PROMPT[] =
-    "You refine requests before another model works on them. Rewrite the user's request so that it is clear, complete "
+    "You refine requests before another model works on them. Rewrite the user's request so that it is clear, "
+    "complete "
     "and specific. Keep its meaning and its language, add no new wishes, and do not answer it. "
     "Reply with the rewritten request only.";
 
 static struct metric metrics[] = {
-    {.name = "agent_requests_total", .type = METRIC_COUNTER, .help = "Requests served, by outcome.",
+    {.name = "agent_requests_total",
+        .type = METRIC_COUNTER,
+        .help = "Requests served, by outcome.",
         .labels = {"service", "task_type", "status"}},
-    {.name = "agent_request_duration_seconds", .type = METRIC_HISTOGRAM, .help = "Time from a job's start to its output.",
+    {.name = "agent_request_duration_seconds",
+        .type = METRIC_HISTOGRAM,
+        .help = "Time from a job's start to its output.",
         .labels = {"service", "task_type"}},
-    {.name = "agent_prompt_version", .type = METRIC_GAUGE, .help = "Version of the prompt that served last.",
+    {.name = "agent_prompt_version",
+        .type = METRIC_GAUGE,
+        .help = "Version of the prompt that served last.",
         .labels = {"task_type"}},
     {0},
 };
 
 void generator_count(const struct work *work, bool succeeded) {
     metric_count(&metrics[0], 1, "generator", work->request.task_type, succeeded ? "succeeded" : "failed");
-    metric_observe(&metrics[1], (double)(uv_hrtime() - work->started) / 1e9, "generator", work->request.task_type);
+    metric_observe(
+        &metrics[1], (double)(uv_hrtime() - work->started) / 1e9, "generator", work->request.task_type);
     if (work->prompt)
         metric_set(&metrics[2], (double)work->prompt_version, work->request.task_type);
 }
@@ -105,7 +114,8 @@ static void on_prompt(void *context, enum prompt_found found, const struct promp
 
 static void failed_call(struct work *work, const struct model_answer *answer) {
     const char *reason = arena_format(work->job->arena, "the model failed: %s", answer->error);
-    fail(work, answer->status == MODEL_RETRY ? FAILS_FOR_NOW : FAILS_FOR_GOOD, reason, answer->retry_after_ms);
+    fail(
+        work, answer->status == MODEL_RETRY ? FAILS_FOR_NOW : FAILS_FOR_GOOD, reason, answer->retry_after_ms);
 }
 
 static void on_refined(void *context, const struct model_answer *answer) {
@@ -113,8 +123,10 @@ static void on_refined(void *context, const struct model_answer *answer) {
     work->waiting--;
     if (answer->status != MODEL_OK)
         failed_call(work, answer);
-    else if (strspn(answer->text, " \t\r\n") == answer->length || json_code_points(answer->text) > REFINED_CODE_POINTS_MAX)
-        work->refined_input = work->request.user_input; /* nothing of use came: the request stands as it was */
+    else if (strspn(answer->text, " \t\r\n") == answer->length ||
+             json_code_points(answer->text) > REFINED_CODE_POINTS_MAX)
+        work->refined_input =
+            work->request.user_input; /* nothing of use came: the request stands as it was */
     else
         work->refined_input = arena_copy(work->job->arena, answer->text, answer->length);
     if (!work->waiting)
@@ -139,7 +151,8 @@ static void prepare(struct work *work) {
     work->waiting = 1 + !work->refined_input;
     if (!work->refined_input)
         model_call(state->model,
-            &(struct model_request){.system = REFINE_PROMPT, .user = work->request.user_input, .temperature = 0.2},
+            &(struct model_request){
+                .system = REFINE_PROMPT, .user = work->request.user_input, .temperature = 0.2},
             on_refined, work);
     prompts_read(state->prompts, work->request.task_type, on_prompt, work);
 }
@@ -148,8 +161,8 @@ static void ask_author(struct work *work) {
     struct generator *state = job_worker(work->job);
     work->waiting = 1;
     model_call(state->model,
-        &(struct model_request){.system = work->prompt, .user = work->refined_input, .temperature = 0.2}, on_output,
-        work);
+        &(struct model_request){.system = work->prompt, .user = work->refined_input, .temperature = 0.2},
+        on_output, work);
 }
 
 void generate(struct work *work) {

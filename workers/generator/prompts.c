@@ -1,4 +1,5 @@
-/* Gathers the task types that are asked for while a SELECT is under way, and asks for them together in the next. */
+/* Gathers the task types that are asked for while a SELECT is under way, and asks for them together in the
+ * next. */
 #include "workers/generator/prompts.h"
 
 #include <stdbool.h>
@@ -61,8 +62,8 @@ static void tell(const struct asked *asked, const struct pg_result *result) {
         return;
     }
     char hash[65];
-    struct prompt prompt = {strtoll(pg_value(result, row, 1), NULL, 10), strtoll(pg_value(result, row, 2), NULL, 10),
-        pg_value(result, row, 3), hash};
+    struct prompt prompt = {strtoll(pg_value(result, row, 1), NULL, 10),
+        strtoll(pg_value(result, row, 2), NULL, 10), pg_value(result, row, 3), hash};
     sha256_hex(prompt.content, hash);
     asked->done(asked->context, PROMPT_FOUND, &prompt);
 }

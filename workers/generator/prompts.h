@@ -1,5 +1,5 @@
-/* The active prompt of a task type, read from Postgres after the job came: people change prompts with plain SQL and
- * expect the very next request to use it, so nothing is cached. */
+/* The active prompt of a task type, read from Postgres after the job came: people change prompts with plain
+ * SQL and expect the very next request to use it, so nothing is cached. */
 #ifndef WORKERS_GENERATOR_PROMPTS_H
 #define WORKERS_GENERATOR_PROMPTS_H
 
@@ -26,9 +26,9 @@ typedef void (*prompt_done)(void *context, enum prompt_found found, const struct
 
 struct prompts *prompts_open(struct pg *pg);
 
-/* Reads the active prompt: the row with is_active and the highest version, then the highest id. The SELECT is sent
- * after this call; one SELECT serves all that ask while another is under way. task_type is borrowed until done, which
- * is called once, from the loop. */
+/* Reads the active prompt: the row with is_active and the highest version, then the highest id. The SELECT is
+ * sent after this call; one SELECT serves all that ask while another is under way. task_type is borrowed
+ * until done, which is called once, from the loop. */
 void prompts_read(struct prompts *prompts, const char *task_type, prompt_done done, void *context);
 
 /* After the connection is closed. Nulls *prompts. */

@@ -41,12 +41,15 @@ void generator_task_done(struct job *job, const char *reason) {
     if (!work->http)
         return;
     if (reason) {
-        /* Without an active prompt the caller named a type that is not known; all else is the model's failure. */
+        /* Without an active prompt the caller named a type that is not known; all else is the model's
+         * failure. */
         http_problem(work->http, work->prompt ? 502 : 422, reason, work->request.envelope.request_id, NULL);
         return;
     }
-    struct task_answer answer = {.request_id = work->request.envelope.request_id, .output = work->output,
-        .prompt_version = work->prompt_version, .latency_ms = work->latency_ms};
+    struct task_answer answer = {.request_id = work->request.envelope.request_id,
+        .output = work->output,
+        .prompt_version = work->prompt_version,
+        .latency_ms = work->latency_ms};
     struct buffer text = buffer_in(job->arena);
     task_answer_encode(&text, &answer);
     http_respond(work->http, 200, "application/json", text.data, text.length);

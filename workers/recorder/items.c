@@ -1,5 +1,5 @@
-/* Messages as rows: an evaluation becomes a result; a dead letter a row of its own and, where its original message can
- * still be read, a failed result. */
+/* Messages as rows: an evaluation becomes a result; a dead letter a row of its own and, where its original
+ * message can still be read, a failed result. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -87,9 +87,11 @@ static const char *headers_json(struct job *job) {
         if (again)
             continue;
         buffer_string(&text, separator);
-        json_write_string(&text, json_clean_text(job->arena, job->headers[i].name, strlen(job->headers[i].name), NULL));
+        json_write_string(
+            &text, json_clean_text(job->arena, job->headers[i].name, strlen(job->headers[i].name), NULL));
         buffer_byte(&text, ':');
-        json_write_string(&text, json_clean_text(job->arena, job->headers[i].value, job->headers[i].length, NULL));
+        json_write_string(
+            &text, json_clean_text(job->arena, job->headers[i].value, job->headers[i].length, NULL));
         separator = ",";
     }
     buffer_string(&text, job->header_count && *separator == ',' ? "}" : "{}");
@@ -128,8 +130,12 @@ static void put_unreadable(struct item *item, const char *reason) {
     struct job *job = item->job;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    struct dead_letter letter = {.reason = reason, .stage = "recorder", .attempts = job->attempt,
-        .source_topic = job->topic, .source_partition = job->partition, .source_offset = job->offset,
+    struct dead_letter letter = {.reason = reason,
+        .stage = "recorder",
+        .attempts = job->attempt,
+        .source_topic = job->topic,
+        .source_partition = job->partition,
+        .source_offset = job->offset,
         .failed_at = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000};
     put_dead(item, &letter);
 }
@@ -140,9 +146,13 @@ static bool read_dead_letter(struct job *job, struct dead_letter *letter) {
         const char *header, *field;
         bool number;
     } FIELDS[] = {
-        {"reason", "reason", false}, {"stage", "stage", false}, {"attempts", "attempts", true},
-        {"source-topic", "source_topic", false}, {"source-partition", "source_partition", true},
-        {"source-offset", "source_offset", true}, {"failed-at", "failed_at", true},
+        {"reason", "reason", false},
+        {"stage", "stage", false},
+        {"attempts", "attempts", true},
+        {"source-topic", "source_topic", false},
+        {"source-partition", "source_partition", true},
+        {"source-offset", "source_offset", true},
+        {"failed-at", "failed_at", true},
     };
     struct buffer text = buffer_in(job->arena);
     for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {
@@ -158,8 +168,8 @@ static bool read_dead_letter(struct job *job, struct dead_letter *letter) {
     return dead_letter_decode(job->arena, text.data, text.length, letter, &errors);
 }
 
-/* A dead letter's original message, read as far as the stage it died in tells: an evaluation holds a generation, and
- * that a request. */
+/* A dead letter's original message, read as far as the stage it died in tells: an evaluation holds a
+ * generation, and that a request. */
 static void put_original(struct item *item, const char *topic) {
     struct job *job = item->job;
     struct json_errors errors = {0};
@@ -195,8 +205,8 @@ static void read_evaluation(struct item *item) {
         job->request_id = evaluation.generation.request.envelope.request_id;
         return;
     }
-    item->reason = arena_format(job->arena, "not an evaluation: %s: %s", errors.items[0].pointer,
-        errors.items[0].detail);
+    item->reason = arena_format(
+        job->arena, "not an evaluation: %s: %s", errors.items[0].pointer, errors.items[0].detail);
     item->reject = true;
     put_unreadable(item, item->reason);
 }

@@ -1,4 +1,5 @@
-/* The daily partitions of results: made ahead, so that no row falls into the default one, and dropped when they are old. */
+/* The daily partitions of results: made ahead, so that no row falls into the default one, and dropped when
+ * they are old. */
 #include "shared/arena.h"
 #include "shared/log.h"
 #include "shared/pg.h"
@@ -9,8 +10,13 @@ enum { DAYS_AHEAD = 7, PERIOD_MS = 3600000 };
 static int64_t retention_days;
 
 struct setting recorder_settings[] = {
-    {.name = "RESULTS_RETENTION_DAYS", .type = SETTING_INTEGER, .value = &retention_days, .otherwise = "90", .min = 1,
-        .max = 36500, .help = "Days that results are kept in moru's own table"},
+    {.name = "RESULTS_RETENTION_DAYS",
+        .type = SETTING_INTEGER,
+        .value = &retention_days,
+        .otherwise = "90",
+        .min = 1,
+        .max = 36500,
+        .help = "Days that results are kept in moru's own table"},
     {0},
 };
 
@@ -28,8 +34,8 @@ static void on_maintained(void *context, const struct pg_result *result) {
 static void on_timer(uv_timer_t *timer) {
     struct recorder *recorder = timer->data;
     struct arena *arena = arena_create(0);
-    const char *values[] = {arena_format(arena, "%d", DAYS_AHEAD),
-        arena_format(arena, "%lld", (long long)retention_days)};
+    const char *values[] = {
+        arena_format(arena, "%d", DAYS_AHEAD), arena_format(arena, "%lld", (long long)retention_days)};
     if (pg_ready(run_pg(recorder->run)))
         pg_query(run_pg(recorder->run), &MAINTAIN, 2, values, on_maintained, recorder);
     arena_destroy(&arena);

@@ -1,4 +1,5 @@
-/* The recorder's positions stand in Postgres, beside the results: what is recorded and where to go on cannot differ. */
+/* The recorder's positions stand in Postgres, beside the results: what is recorded and where to go on cannot
+ * differ. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,8 @@
 static const struct pg_statement ADD = {
     "add_positions",
     "INSERT INTO positions (consumer, topic, partition, cluster_id, next) "
-    "SELECT 'recorder', topic, partition, $3, -1 FROM unnest($1::text[], $2::int[]) AS asked(topic, partition) "
+    "SELECT 'recorder', topic, partition, $3, -1 FROM unnest($1::text[], $2::int[]) AS asked(topic, "
+    "partition) "
     "ON CONFLICT (consumer, topic, partition) DO NOTHING",
 };
 
@@ -20,7 +22,8 @@ static const struct pg_statement READ = {
     "read_positions",
     "WITH old AS (SELECT topic, partition, cluster_id, next FROM positions WHERE consumer = 'recorder' AND "
     "(topic, partition) IN (SELECT * FROM unnest($1::text[], $2::int[])) FOR UPDATE), "
-    "reset AS (UPDATE positions SET cluster_id = $3, next = -1 FROM old WHERE positions.consumer = 'recorder' AND "
+    "reset AS (UPDATE positions SET cluster_id = $3, next = -1 FROM old WHERE positions.consumer = "
+    "'recorder' AND "
     "positions.topic = old.topic AND positions.partition = old.partition AND old.cluster_id <> $3) "
     "SELECT topic, partition, CASE WHEN cluster_id = $3 THEN next ELSE -1 END, cluster_id FROM old",
 };
@@ -84,8 +87,9 @@ static void take_row(struct query *query, const struct pg_result *result, int ro
     int64_t before = tracked->position;
     tracked->position = strtoll(pg_value(result, row, 2), NULL, 10);
     if (strcmp(pg_value(result, row, 3), run_cluster_id(recorder->run)) != 0)
-        log_error("cluster_changed", log_string("topic", tracked->topic), log_integer("partition", tracked->partition),
-            log_string("was", pg_value(result, row, 3)), log_string("is", run_cluster_id(recorder->run)),
+        log_error("cluster_changed", log_string("topic", tracked->topic),
+            log_integer("partition", tracked->partition), log_string("was", pg_value(result, row, 3)),
+            log_string("is", run_cluster_id(recorder->run)),
             log_string("reason", "positions of another cluster mean nothing here: starting over"));
     /* Positions that went back, after a restore say, name messages that are no longer in memory. */
     if (!query->asked && tracked->position < before && first_in_memory(recorder, tracked) > tracked->position)

@@ -9,26 +9,56 @@ struct pg_result;
 
 /* The columns of results that are written, in the order of RECORD's parameters. */
 enum column {
-    REQUEST_ID, RUN, TENANT, LANE, PURPOSE, ORIGIN_ID, BATCH_ID, LINE, TASK_TYPE, USER_INPUT, REFINED_INPUT, OUTPUT,
-    PROMPT_ID, PROMPT_VERSION, PROMPT_HASH, MODEL, STATUS, SCORE, PASSED, DETAIL, ERROR, LATENCY_MS, ACCEPTED_AT,
+    REQUEST_ID,
+    RUN,
+    TENANT,
+    LANE,
+    PURPOSE,
+    ORIGIN_ID,
+    BATCH_ID,
+    LINE,
+    TASK_TYPE,
+    USER_INPUT,
+    REFINED_INPUT,
+    OUTPUT,
+    PROMPT_ID,
+    PROMPT_VERSION,
+    PROMPT_HASH,
+    MODEL,
+    STATUS,
+    SCORE,
+    PASSED,
+    DETAIL,
+    ERROR,
+    LATENCY_MS,
+    ACCEPTED_AT,
     COLUMN_COUNT
 };
 
 /* The columns of dead_letters, in the order of DEAD_LETTERS' parameters. */
 enum dead_column {
-    DEAD_REQUEST_ID, DEAD_STAGE, DEAD_REASON, DEAD_ATTEMPTS, DEAD_TOPIC, DEAD_PARTITION, DEAD_OFFSET, DEAD_MESSAGE,
-    DEAD_HEADERS, DEAD_FAILED_AT, DEAD_COLUMN_COUNT
+    DEAD_REQUEST_ID,
+    DEAD_STAGE,
+    DEAD_REASON,
+    DEAD_ATTEMPTS,
+    DEAD_TOPIC,
+    DEAD_PARTITION,
+    DEAD_OFFSET,
+    DEAD_MESSAGE,
+    DEAD_HEADERS,
+    DEAD_FAILED_AT,
+    DEAD_COLUMN_COUNT
 };
 
 /* One message on its way into Postgres; lives in its job's arena. */
 struct item {
     struct item *next;
     struct job *job;
-    bool has_result, is_dead; /* it becomes a row of results; of dead_letters */
-    bool unrecordable;        /* Postgres took no row of it: it becomes a row of unrecordable */
-    bool reject;              /* once it stands in dead_letters, it is put on the topic too */
-    const char *reason;       /* of reject and unrecordable */
-    const char *values[COLUMN_COUNT];    /* as text; NULL for SQL NULL */
+    bool has_result, is_dead;         /* it becomes a row of results; of dead_letters */
+    bool unrecordable;                /* Postgres took no row of it: it becomes a row of unrecordable */
+    bool reject;                      /* once it stands in dead_letters, it is put on the topic too */
+    const char *reason;               /* of reject and unrecordable */
+    const char *values[COLUMN_COUNT]; /* as text; NULL for SQL NULL */
     const char *dead[DEAD_COLUMN_COUNT];
     struct result result; /* what the reply says */
 };
@@ -56,7 +86,8 @@ struct recorder {
 
 extern const struct worker recorder_worker;
 
-/* items.c: a message of evaluations or dead-letters as rows. Never fails: what is no message becomes a dead letter. */
+/* items.c: a message of evaluations or dead-letters as rows. Never fails: what is no message becomes a dead
+ * letter. */
 struct item *item_read(struct job *job);
 
 /* recorder.c */
@@ -67,15 +98,17 @@ void recorder_send(struct recorder *recorder);
 
 /* positions.c: asks Postgres where to begin, for run_start. */
 void recorder_assigned(struct run *run, const struct run_position *positions, int count);
-/* Reads the positions of all tracked partitions again, then calls done with true; false while Postgres is away. */
+/* Reads the positions of all tracked partitions again, then calls done with true; false while Postgres is
+ * away. */
 void recorder_read_positions(struct recorder *recorder, void (*done)(struct recorder *recorder, bool read));
 
-/* partitions.c: makes the daily partitions of results some days ahead and drops those past their retention, every
- * hour (moru-setup does it at the start). */
+/* partitions.c: makes the daily partitions of results some days ahead and drops those past their retention,
+ * every hour (moru-setup does it at the start). */
 void recorder_maintain(struct recorder *recorder);
 extern struct setting recorder_settings[];
 
-/* replies.c: ends the items of a committed transaction; recorded holds the rows that won: id, run, created_at. */
+/* replies.c: ends the items of a committed transaction; recorded holds the rows that won: id, run,
+ * created_at. */
 void recorder_reply(struct recorder *recorder, struct item *items, const struct pg_result *recorded);
 
 #endif

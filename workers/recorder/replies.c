@@ -12,7 +12,8 @@
 
 static const struct pg_statement STORED = {
     "stored_results",
-    "SELECT stored.request_id, stored.run, stored.status, stored.task_type, stored.user_input, stored.refined_input, "
+    "SELECT stored.request_id, stored.run, stored.status, stored.task_type, stored.user_input, "
+    "stored.refined_input, "
     "stored.output, stored.score, stored.passed, stored.prompt_version, stored.error, stored.detail, "
     "to_char(stored.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
     "FROM unnest($1::uuid[], $2::int[]) AS asked(request_id, run) "
@@ -112,8 +113,8 @@ static void ask_stored(struct recorder *recorder, struct item *items) {
     }
     pg_array_end(&ids);
     pg_array_end(&runs);
-    pg_query(run_pg(recorder->run), &STORED, 2, (const char *const[]){buffer_text(&ids), buffer_text(&runs)}, on_stored,
-        losers);
+    pg_query(run_pg(recorder->run), &STORED, 2, (const char *const[]){buffer_text(&ids), buffer_text(&runs)},
+        on_stored, losers);
     arena_destroy(&arena);
 }
 

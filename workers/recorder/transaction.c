@@ -1,5 +1,5 @@
-/* One transaction for everything that waits: positions move on, results and dead letters are inserted, and whoever
- * came first wins. */
+/* One transaction for everything that waits: positions move on, results and dead letters are inserted, and
+ * whoever came first wins. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,11 +18,14 @@ static const struct pg_statement ADVANCE = {
 
 static const struct pg_statement DEAD_LETTERS = {
     "record_dead_letters",
-    "INSERT INTO dead_letters (cluster_id, request_id, stage, reason, attempts, source_topic, source_partition, "
+    "INSERT INTO dead_letters (cluster_id, request_id, stage, reason, attempts, source_topic, "
+    "source_partition, "
     "source_offset, message, headers, failed_at) "
-    "SELECT $11, request_id, stage, reason, attempts, source_topic, source_partition, source_offset, message, headers, "
+    "SELECT $11, request_id, stage, reason, attempts, source_topic, source_partition, source_offset, "
+    "message, headers, "
     "to_timestamp(failed_at / 1000.0) FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], "
-    "$6::int[], $7::bigint[], $8::bytea[], $9::jsonb[], $10::bigint[]) AS letter(request_id, stage, reason, attempts, "
+    "$6::int[], $7::bigint[], $8::bytea[], $9::jsonb[], $10::bigint[]) AS letter(request_id, stage, reason, "
+    "attempts, "
     "source_topic, source_partition, source_offset, message, headers, failed_at) "
     "ON CONFLICT (cluster_id, source_topic, source_partition, source_offset) DO NOTHING",
 };
@@ -33,25 +36,38 @@ static const struct pg_statement UNRECORDABLE = {
     "VALUES ($1, $2::int, $3::bigint, $4::bytea, $5)",
 };
 
-/* The row people see is written in the same statement, only for rows that won, and only for requests served. */
+/* The row people see is written in the same statement, only for rows that won, and only for requests served.
+ */
 static const struct pg_statement RECORD = {
     "record_results",
-    "WITH won AS (INSERT INTO results (request_id, run, tenant, lane, purpose, origin_id, batch_id, line, task_type, "
-    "user_input, refined_input, output, prompt_id, prompt_version, prompt_hash, model, status, score, passed, detail, "
-    "error, latency_ms, accepted_at) SELECT request_id, run, tenant, lane, purpose, origin_id, batch_id, line, "
-    "task_type, user_input, refined_input, output, prompt_id, prompt_version, prompt_hash, model, status, score, passed, "
+    "WITH won AS (INSERT INTO results (request_id, run, tenant, lane, purpose, origin_id, batch_id, line, "
+    "task_type, "
+    "user_input, refined_input, output, prompt_id, prompt_version, prompt_hash, model, status, score, "
+    "passed, detail, "
+    "error, latency_ms, accepted_at) SELECT request_id, run, tenant, lane, purpose, origin_id, batch_id, "
+    "line, "
+    "task_type, user_input, refined_input, output, prompt_id, prompt_version, prompt_hash, model, status, "
+    "score, passed, "
     "detail, error, latency_ms, to_timestamp(accepted_at / 1000.0) "
-    "FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], $8::int[], "
-    "$9::text[], $10::text[], $11::text[], $12::text[], $13::int[], $14::int[], $15::text[], $16::text[], $17::text[], "
-    "$18::float8[], $19::boolean[], $20::jsonb[], $21::text[], $22::int[], $23::bigint[]) AS item(request_id, run, "
-    "tenant, lane, purpose, origin_id, batch_id, line, task_type, user_input, refined_input, output, prompt_id, "
+    "FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], "
+    "$8::int[], "
+    "$9::text[], $10::text[], $11::text[], $12::text[], $13::int[], $14::int[], $15::text[], $16::text[], "
+    "$17::text[], "
+    "$18::float8[], $19::boolean[], $20::jsonb[], $21::text[], $22::int[], $23::bigint[]) AS "
+    "item(request_id, run, "
+    "tenant, lane, purpose, origin_id, batch_id, line, task_type, user_input, refined_input, output, "
+    "prompt_id, "
     "prompt_version, prompt_hash, model, status, score, passed, detail, error, latency_ms, accepted_at) "
     "ON CONFLICT (request_id, run) DO NOTHING RETURNING *), "
-    "logged AS (INSERT INTO execution_logs (request_id, task_type, user_input, refined_input, prompt_version, "
-    "worker_output, worker_latency_ms, evaluation_score, evaluation_passed, evaluation_detail, error_message, created_at) "
-    "SELECT request_id, task_type, user_input, refined_input, prompt_version, output, latency_ms, score, passed, detail, "
+    "logged AS (INSERT INTO execution_logs (request_id, task_type, user_input, refined_input, "
+    "prompt_version, "
+    "worker_output, worker_latency_ms, evaluation_score, evaluation_passed, evaluation_detail, "
+    "error_message, created_at) "
+    "SELECT request_id, task_type, user_input, refined_input, prompt_version, output, latency_ms, score, "
+    "passed, detail, "
     "error, created_at FROM won WHERE purpose = 'serve') "
-    "SELECT request_id, run, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM won",
+    "SELECT request_id, run, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
+    "FROM won",
 };
 
 static void send_batch(struct recorder *recorder);
@@ -64,8 +80,8 @@ struct batch {
 };
 
 /* Arrays of one parameter each, from a column of the items that pass. */
-static void add_rows(struct batch *batch, struct item *items, const struct pg_statement *statement, int columns,
-    bool dead, const char *last) {
+static void add_rows(struct batch *batch, struct item *items, const struct pg_statement *statement,
+    int columns, bool dead, const char *last) {
     const char **values = arena_alloc(batch->arena, sizeof *values * (size_t)(columns + 1));
     int rows = 0;
     for (int column = 0; column < columns; column++) {
@@ -195,7 +211,8 @@ static void on_pause_over(uv_timer_t *timer) {
 
 /* Data that Postgres does not take (classes 22, 23 and 54) will not be taken later either. */
 static bool is_bad_row(const char *sqlstate) {
-    return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0 || strncmp(sqlstate, "54", 2) == 0;
+    return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0 ||
+           strncmp(sqlstate, "54", 2) == 0;
 }
 
 /* A refused batch is halved until the bad row is alone. */
@@ -221,8 +238,9 @@ static void on_done(void *context, const struct pg_result *result) {
     } else if (pg_status(result) == PG_FAILED && is_bad_row(pg_sqlstate(result))) {
         on_refused(recorder, result);
     } else {
-        /* The connection was lost and nobody knows whether it was committed, or the positions moved under us: they are
-         * read again, and the batch is sent from there. What was recorded already loses and changes nothing. */
+        /* The connection was lost and nobody knows whether it was committed, or the positions moved under us:
+         * they are read again, and the batch is sent from there. What was recorded already loses and changes
+         * nothing. */
         log_warn("batch_uncertain", log_string("sqlstate", pg_sqlstate(result)),
             log_string("reason", pg_message(result)), log_integer("rows", recorder->sent_count));
         put_back(recorder);
