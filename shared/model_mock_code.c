@@ -143,10 +143,10 @@ static void name_task(const struct mock_words *words, char name[NAME_BYTES]) {
         else if (i && words->items[i].before == BREAK_SENTENCE && added)
             break;
     if (!added) {
-        strcpy(name, "solve_task");
+        snprintf(name, NAME_BYTES, "solve_task");
     } else if (added == 1 || isdigit((unsigned char)name[0])) {
         char bare[NAME_BYTES];
-        strcpy(bare, name);
+        snprintf(bare, sizeof bare, "%s", name);
         snprintf(name, NAME_BYTES, "handle_%.*s", NAME_BYTES - 8, bare);
     }
 }

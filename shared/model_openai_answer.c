@@ -172,6 +172,7 @@ static void read_choice(struct arena *arena, const cJSON *choice, int replaced, 
         fail(answer, MODEL_REJECT,
             "the model's server answered with status 200, but its choice holds no text");
     else
+        /* cJSON_IsString is false for NULL. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
         take_text(arena, cJSON_IsString(content) ? content->valuestring : "", replaced, answer);
 }
 

@@ -17,8 +17,8 @@ struct pg_result;
 /* DATABASE_URL, PG_CONNECT_TIMEOUT_MS, PG_QUERY_TIMEOUT_MS: the rows for a process's settings. */
 extern struct setting pg_settings[];
 
-/* A statement with $1…$n, prepared once a connection at its first use. Static: its address is its identity.
- */
+/* A statement with $1…$n, prepared once a connection at its first use. Static: its address is its
+ * identity. */
 struct pg_statement {
     const char *name; /* unique in the process, snake_case */
     const char *sql;

@@ -13,8 +13,8 @@ struct positions;
 /* Kafka's default limit of a commit's metadata (offset.metadata.max.bytes). */
 enum { POSITIONS_METADATA_MAX = 4096 };
 
-/* lowest: the committed offset. metadata: what positions_encode gave with it, or NULL for nothing above it.
- */
+/* lowest: the committed offset. metadata: what positions_encode gave with it, or NULL for nothing above
+ * it. */
 struct positions *positions_create(int64_t lowest);
 
 /* Adds what metadata says was finished above lowest. False, and nothing added, when it is not of this format,

@@ -1,5 +1,5 @@
-/* The generator's work: prompt and refined input are fetched side by side, then the model writes the output.
- */
+/* The generator's work: prompt and refined input are fetched side by side, then the model writes the
+ * output. */
 #include "workers/generator/generator.h"
 
 #include <stdlib.h>
@@ -18,8 +18,7 @@ enum { REFINED_CODE_POINTS_MAX = 400000 };
 
 static const char REFINE_PROMPT[] =
     "You refine requests before another model works on them. Rewrite the user's request so that it is clear, "
-    "complete "
-    "and specific. Keep its meaning and its language, add no new wishes, and do not answer it. "
+    "complete and specific. Keep its meaning and its language, add no new wishes, and do not answer it. "
     "Reply with the rewritten request only.";
 
 static struct metric metrics[] = {

@@ -1,5 +1,5 @@
-/* Gathers what comes while a transaction is under way: small batches when it is quiet, large ones under load.
- */
+/* Gathers what comes while a transaction is under way: small batches when it is quiet, large ones under
+ * load. */
 #include "workers/recorder/recorder.h"
 
 #include <stdlib.h>
