@@ -32,8 +32,9 @@ static const struct pg_statement ONE = {
     "one_result",
     "SELECT * FROM (SELECT request_id, status, task_type, user_input, refined_input, output, score, passed, "
     "prompt_version, error, detail, " UTC_TEXT
-    " FROM results WHERE request_id = $1::uuid ORDER BY run DESC LIMIT 1) AS recorded UNION ALL SELECT * "
-    "FROM (SELECT request_id, status, task_type, user_input, refined_input, output, score, passed, "
+    " FROM results WHERE request_id = $1::uuid ORDER BY run DESC LIMIT 1) "
+    "AS recorded UNION ALL "
+    "SELECT * FROM (SELECT request_id, status, task_type, user_input, refined_input, output, score, passed, "
     "prompt_version, error, detail, " UTC_TEXT " FROM (SELECT " LOG_COLUMNS " FROM execution_logs "
     "WHERE request_id = $1::uuid ORDER BY id DESC LIMIT 1) AS log) AS logged LIMIT 1",
 };

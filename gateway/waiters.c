@@ -103,8 +103,8 @@ static void ask_postgres(struct gateway *gateway) {
     int asked = 0;
     if (!statement.sql)
         statement.sql = arena_format(arena_create(2048),
-            "SELECT DISTINCT ON (request_id) %s FROM results WHERE request_id = ANY($1::uuid[]) ORDER BY "
-            "request_id, run DESC",
+            "SELECT DISTINCT ON (request_id) %s FROM results "
+            "WHERE request_id = ANY($1::uuid[]) ORDER BY request_id, run DESC",
             RESULT_COLUMNS);
     pg_array_begin(&ids);
     for (int i = 0; i < BUCKETS && asked < ASKED_MAX; i++)

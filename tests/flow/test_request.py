@@ -206,3 +206,14 @@ def test_the_evaluator_judges_without_kafka(moru, fleet):
     assert answer.json()["detail"]["rule_details"] == {
         "has_code": False, "has_substance": False, "balanced_syntax": True, "no_sensitive_data": True,
         "reasonable_length": True}
+
+
+def test_every_operation_of_the_api_is_served_and_no_other(moru, fleet):
+    paths = moru.get("/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        asked = path.replace("{id}", str(uuid.uuid4()))
+        allowed = moru.http.request("PATCH", fleet.gateway.url + asked)
+        assert allowed.status_code == 405, path
+        served = {method.strip().lower() for method in allowed.headers["allow"].split(",")} - {"head"}
+        assert served == {method for method in operations if method in ("get", "post", "put", "delete")}, path
+    assert "/api/v1/requests" in paths

@@ -11,19 +11,21 @@
 
 static const struct pg_statement ADD = {
     "add_positions",
-    "INSERT INTO positions (consumer, topic, partition, cluster_id, next) SELECT 'recorder', topic, "
-    "partition, $3, -1 FROM unnest($1::text[], $2::int[]) AS asked(topic, partition) ON CONFLICT (consumer, "
-    "topic, partition) DO NOTHING",
+    "INSERT INTO positions (consumer, topic, partition, cluster_id, next) "
+    "SELECT 'recorder', topic, partition, $3, -1 FROM unnest($1::text[], $2::int[]) AS asked(topic, "
+    "partition) "
+    "ON CONFLICT (consumer, topic, partition) DO NOTHING",
 };
 
 /* Positions of another cluster mean nothing here: they are set back, and told by the old cluster's id. */
 static const struct pg_statement READ = {
     "read_positions",
     "WITH old AS (SELECT topic, partition, cluster_id, next FROM positions WHERE consumer = 'recorder' AND "
-    "(topic, partition) IN (SELECT * FROM unnest($1::text[], $2::int[])) FOR UPDATE), reset AS (UPDATE "
-    "positions SET cluster_id = $3, next = -1 FROM old WHERE positions.consumer = 'recorder' AND "
-    "positions.topic = old.topic AND positions.partition = old.partition AND old.cluster_id <> $3) SELECT "
-    "topic, partition, CASE WHEN cluster_id = $3 THEN next ELSE -1 END, cluster_id FROM old",
+    "(topic, partition) IN (SELECT * FROM unnest($1::text[], $2::int[])) FOR UPDATE), "
+    "reset AS (UPDATE positions SET cluster_id = $3, next = -1 FROM old WHERE positions.consumer = "
+    "'recorder' AND positions.topic = old.topic AND positions.partition = old.partition AND old.cluster_id "
+    "<> $3) "
+    "SELECT topic, partition, CASE WHEN cluster_id = $3 THEN next ELSE -1 END, cluster_id FROM old",
 };
 
 struct query {

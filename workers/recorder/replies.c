@@ -14,9 +14,9 @@ static const struct pg_statement STORED = {
     "stored_results",
     "SELECT stored.request_id, stored.run, stored.status, stored.task_type, stored.user_input, "
     "stored.refined_input, stored.output, stored.score, stored.passed, stored.prompt_version, stored.error, "
-    "stored.detail, to_char(stored.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM "
-    "unnest($1::uuid[], $2::int[]) AS asked(request_id, run) JOIN results AS stored ON stored.request_id = "
-    "asked.request_id AND stored.run = asked.run",
+    "stored.detail, to_char(stored.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
+    "FROM unnest($1::uuid[], $2::int[]) AS asked(request_id, run) "
+    "JOIN results AS stored ON stored.request_id = asked.request_id AND stored.run = asked.run",
 };
 
 /* Items whose row was not the first one, while their stored rows are asked for. */

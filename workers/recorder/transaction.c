@@ -19,12 +19,13 @@ static const struct pg_statement ADVANCE = {
 static const struct pg_statement DEAD_LETTERS = {
     "record_dead_letters",
     "INSERT INTO dead_letters (cluster_id, request_id, stage, reason, attempts, source_topic, "
-    "source_partition, source_offset, message, headers, failed_at) SELECT $11, request_id, stage, reason, "
-    "attempts, source_topic, source_partition, source_offset, message, headers, to_timestamp(failed_at / "
-    "1000.0) FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::int[], "
-    "$7::bigint[], $8::bytea[], $9::jsonb[], $10::bigint[]) AS letter(request_id, stage, reason, attempts, "
-    "source_topic, source_partition, source_offset, message, headers, failed_at) ON CONFLICT (cluster_id, "
-    "source_topic, source_partition, source_offset) DO NOTHING",
+    "source_partition, source_offset, message, headers, failed_at) "
+    "SELECT $11, request_id, stage, reason, attempts, source_topic, source_partition, source_offset, "
+    "message, headers, to_timestamp(failed_at / 1000.0) FROM unnest($1::uuid[], $2::text[], $3::text[], "
+    "$4::int[], $5::text[], $6::int[], $7::bigint[], $8::bytea[], $9::jsonb[], $10::bigint[]) AS "
+    "letter(request_id, stage, reason, attempts, source_topic, source_partition, source_offset, message, "
+    "headers, failed_at) "
+    "ON CONFLICT (cluster_id, source_topic, source_partition, source_offset) DO NOTHING",
 };
 
 static const struct pg_statement UNRECORDABLE = {
@@ -42,18 +43,21 @@ static const struct pg_statement RECORD = {
     "score, passed, detail, error, latency_ms, accepted_at) SELECT request_id, run, tenant, lane, purpose, "
     "origin_id, batch_id, line, task_type, user_input, refined_input, output, prompt_id, prompt_version, "
     "prompt_hash, model, status, score, passed, detail, error, latency_ms, to_timestamp(accepted_at / "
-    "1000.0) FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], "
+    "1000.0) "
+    "FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], "
     "$8::int[], $9::text[], $10::text[], $11::text[], $12::text[], $13::int[], $14::int[], $15::text[], "
     "$16::text[], $17::text[], $18::float8[], $19::boolean[], $20::jsonb[], $21::text[], $22::int[], "
     "$23::bigint[]) AS item(request_id, run, tenant, lane, purpose, origin_id, batch_id, line, task_type, "
     "user_input, refined_input, output, prompt_id, prompt_version, prompt_hash, model, status, score, "
-    "passed, detail, error, latency_ms, accepted_at) ON CONFLICT (request_id, run) DO NOTHING RETURNING *), "
+    "passed, detail, error, latency_ms, accepted_at) "
+    "ON CONFLICT (request_id, run) DO NOTHING RETURNING *), "
     "logged AS (INSERT INTO execution_logs (request_id, task_type, user_input, refined_input, "
     "prompt_version, worker_output, worker_latency_ms, evaluation_score, evaluation_passed, "
-    "evaluation_detail, error_message, created_at) SELECT request_id, task_type, user_input, refined_input, "
-    "prompt_version, output, latency_ms, score, passed, detail, error, created_at FROM won WHERE purpose = "
-    "'serve') SELECT request_id, run, to_char(created_at AT TIME ZONE 'UTC', "
-    "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM won",
+    "evaluation_detail, error_message, created_at) "
+    "SELECT request_id, task_type, user_input, refined_input, prompt_version, output, latency_ms, score, "
+    "passed, detail, error, created_at FROM won WHERE purpose = 'serve') "
+    "SELECT request_id, run, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
+    "FROM won",
 };
 
 static void send_batch(struct recorder *recorder);
