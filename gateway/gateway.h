@@ -53,6 +53,7 @@ struct exchange {
     uint64_t waiting_since; /* loop time in ms */
     bool waiting;           /* in the waiters' table */
     bool sent;              /* Kafka's report is still to come */
+    bool published;         /* it was handed to Kafka */
     uv_timer_t *timer;
 };
 

@@ -56,7 +56,8 @@ static void answer_problem(struct exchange *exchange, int code, const char *deta
         return;
     if (code == 503)
         http_add_header(exchange->http, "Retry-After", "1");
-    http_problem(exchange->http, code, detail, exchange->request_id, NULL);
+    /* An id that was never published would look queued for ever. */
+    http_problem(exchange->http, code, detail, exchange->published ? exchange->request_id : NULL, NULL);
     answered(exchange, status);
 }
 
@@ -180,7 +181,8 @@ static void publish(struct exchange *exchange) {
         .length = body.length,
         .headers = headers,
         .header_count = put_headers(exchange, headers)};
-    exchange->sent = kafka_produce(exchange->gateway->kafka, &record, on_delivered, exchange);
+    exchange->sent = exchange->published =
+        kafka_produce(exchange->gateway->kafka, &record, on_delivered, exchange);
     if (!exchange->sent) {
         answer_problem(
             exchange, 503, "Too many requests wait for Kafka. Send it again later.", "unavailable");

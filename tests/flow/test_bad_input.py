@@ -97,6 +97,7 @@ def test_an_unknown_task_type_lists_the_known_ones(moru, fleet):
     moru.execute("INSERT INTO prompts (task_type, content) VALUES ('poetry', 'Write a poem.')")
     problem = assert_problem(moru.post("/api/v1/request", {**GOOD, "task_type": "astrology"}), 422)
     assert "code_generation" in problem["detail"] and "poetry" in problem["detail"]
+    assert "request_id" not in problem  # nothing was published that could be asked for
     assert moru.published("requests") == []
 
 
