@@ -26,14 +26,11 @@ extern struct gateway_settings gateway_settings;
 struct gateway {
     uv_loop_t loop;
     struct kafka *kafka;
-    struct kafka_tail *tail;
+    struct replies *replies;
     struct pg *pg;
     struct http_server *http;
     struct task_types *task_types;
     struct waiters *waiters;
-    char reply_name[UUID_TEXT_BYTES]; /* tells us from others that share our partition of replies */
-    int tail_partition;
-    int reply_partition; /* the same once the tail has reached its end; -1 before: nobody is told of it */
     bool draining;
     uv_timer_t grace_timer;
     uv_signal_t sigterm, sigint;
@@ -69,8 +66,8 @@ void waiters_add(struct waiters *waiters, struct exchange *exchange);
 void waiters_remove(struct waiters *waiters, struct exchange *exchange);
 /* NULL when nobody here waits for it. */
 struct exchange *waiters_find(struct waiters *waiters, const char *request_id);
-/* Begins to read our partition of replies, once Kafka is there. */
-void waiters_tail(struct gateway *gateway);
+/* What came on our partition of replies (shared/replies.h); context is the gateway. */
+void waiters_replied(void *context, const char *key, const char *value, size_t length);
 void waiters_close(struct waiters **waiters);
 
 /* task_types.c: which task types are known, that is have an active prompt. */

@@ -11,6 +11,7 @@
 #include "shared/log.h"
 #include "shared/operations.h"
 #include "shared/pg.h"
+#include "shared/replies.h"
 
 enum { MESSAGE_TIMEOUT_MS = 20000 };
 
@@ -61,7 +62,7 @@ static const char *kafka_check(void *context) {
     struct gateway *gateway = context;
     const char *broken = kafka_broken(gateway->kafka);
     return broken                         ? broken
-           : gateway->reply_partition < 0 ? "the end of the topic replies is not known yet"
+           : !replies_address(gateway->replies) ? "the end of the topic replies is not known yet"
                                           : NULL;
 }
 
@@ -71,8 +72,9 @@ static const char *postgres_check(void *context) {
 }
 
 static void on_kafka(void *context, bool ready) {
+    struct gateway *gateway = context;
     if (ready)
-        waiters_tail(context);
+        replies_start(gateway->replies, gateway->kafka);
 }
 
 static void on_answer(void *context, const char *method, const char *route, int status, double seconds) {
@@ -136,8 +138,8 @@ static bool open_all(struct gateway *gateway) {
     dependencies[0] = (struct dependency){"kafka", true, kafka_check, gateway};
     dependencies[1] = (struct dependency){"postgres", false, postgres_check, gateway};
     operations_open("gateway", dependencies);
-    gateway->reply_partition = -1;
-    uuid_random(gateway->reply_name);
+    gateway->replies =
+        replies_open(&gateway->loop, TOPIC_REPLIES.kafka_names[0], NULL, waiters_replied, gateway);
     gateway->pg = pg_open(&gateway->loop, NULL, NULL);
     gateway->task_types = task_types_open(gateway->pg);
     gateway->waiters = waiters_open(gateway);
@@ -169,7 +171,7 @@ int main(int argc, char **argv) {
         return 1;
     uv_run(&gateway.loop, UV_RUN_DEFAULT);
     http_server_close(&gateway.http);
-    kafka_tail_close(&gateway.tail);
+    replies_close(&gateway.replies);
     pg_close(&gateway.pg);
     task_types_close(&gateway.task_types);
     waiters_close(&gateway.waiters);

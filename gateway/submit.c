@@ -13,7 +13,7 @@
 #include "shared/json.h"
 #include "shared/kafka.h"
 #include "shared/log.h"
-#include "shared/reply_to.h"
+#include "shared/replies.h"
 
 enum { HEADERS = 7 };
 
@@ -158,9 +158,7 @@ static int put_headers(struct exchange *exchange, struct kafka_header *headers) 
         {"ce_id", arena_format(arena, "%s/gateway", exchange->request_id)},
         {"ce_time", arena_string(arena, time_text)},
         {"traceparent", exchange->trace.parent},
-        {"reply-to", gateway->reply_partition < 0
-                         ? NULL
-                         : reply_to_format(arena, gateway->reply_partition, gateway->reply_name)},
+        {"reply-to", replies_address(gateway->replies)},
     };
     int count = 0;
     for (int i = 0; i < HEADERS; i++)

@@ -5,13 +5,12 @@
 
 #include "gateway/gateway.h"
 #include "schemas/reply.h"
-#include "schemas/topics.h"
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/json.h"
-#include "shared/kafka.h"
 #include "shared/log.h"
 #include "shared/pg.h"
+#include "shared/replies.h"
 
 enum { BUCKETS = 16384, ASK_MS = 1000, ASKED_MAX = 10000 };
 
@@ -53,30 +52,20 @@ struct exchange *waiters_find(struct waiters *waiters, const char *request_id) {
     return exchange;
 }
 
-static void on_reply(void *context, const struct kafka_message *message) {
+void waiters_replied(void *context, const char *key, const char *value, size_t length) {
     struct gateway *gateway = context;
-    char key[UUID_TEXT_BYTES];
-    if (message->key_length != UUID_TEXT_BYTES - 1)
-        return;
-    memcpy(key, message->key, UUID_TEXT_BYTES - 1);
-    key[UUID_TEXT_BYTES - 1] = '\0';
     struct exchange *exchange = waiters_find(gateway->waiters, key);
     if (!exchange)
         return; /* for others that share the partition, or answered already */
     struct reply reply;
     struct json_errors errors = {0};
-    if (!reply_decode(exchange->arena, message->value, message->length, &reply, &errors)) {
+    if (!reply_decode(exchange->arena, value, length, &reply, &errors)) {
         log_warn("reply_not_understood", log_request(key, exchange->trace.id),
             log_string("pointer", errors.items[0].pointer), log_string("reason", errors.items[0].detail));
         return;
     }
-    if (strcmp(reply.to, gateway->reply_name) == 0 && strcmp(reply.result.request_id, key) == 0)
+    if (strcmp(reply.to, replies_name(gateway->replies)) == 0 && strcmp(reply.result.request_id, key) == 0)
         exchange_finish(exchange, &reply.result);
-}
-
-static void on_tail_ready(void *context) {
-    struct gateway *gateway = context;
-    gateway->reply_partition = gateway->tail_partition;
 }
 
 static void on_stored(void *context, const struct pg_result *rows) {
@@ -136,18 +125,6 @@ struct waiters *waiters_open(struct gateway *gateway) {
     waiters->timer.data = waiters;
     uv_timer_start(&waiters->timer, on_timer, ASK_MS, ASK_MS);
     return waiters;
-}
-
-/* A partition by our instance id, so that a restart comes back to the same; others may share it. */
-void waiters_tail(struct gateway *gateway) {
-    const char *topic = TOPIC_REPLIES.kafka_names[0];
-    const char *name = *kafka_instance_id() ? kafka_instance_id() : gateway->reply_name;
-    int partitions = kafka_partitions(gateway->kafka, topic);
-    if (gateway->tail || partitions < 1)
-        return;
-    gateway->tail_partition = (int)(bucket_of(name) % (size_t)partitions);
-    gateway->tail =
-        kafka_tail_open(&gateway->loop, topic, gateway->tail_partition, on_tail_ready, on_reply, gateway);
 }
 
 void waiters_close(struct waiters **waiters) {

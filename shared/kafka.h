@@ -150,6 +150,13 @@ void kafka_consumer_wake(struct kafka_consumer *consumer);
 bool kafka_consumer_commit(
     struct kafka_consumer *consumer, const struct kafka_position *positions, int count);
 
+/* Asks for the offset of each partition's first record appended at time_ms (Unix time in ms) or later, or its
+ * end where there is none. done is called once, from the loop; positions are borrowed for the calls, count 0
+ * means that Kafka did not answer. The consumer must outlive the question. */
+void kafka_consumer_offsets_at(struct kafka_consumer *consumer, const struct kafka_position *positions,
+    int count, int64_t time_ms,
+    void (*done)(void *context, const struct kafka_position *positions, int count), void *context);
+
 /* The end of the partition as last seen by a fetch; -1: not known. */
 int64_t kafka_consumer_end(struct kafka_consumer *consumer, const char *topic, int partition);
 

@@ -436,3 +436,11 @@ void kafka_consumer_close(struct kafka_consumer **consumer_pointer) {
     rd_kafka_destroy(consumer->handle);
     free(consumer);
 }
+
+rd_kafka_t *kafka_consumer_handle(const struct kafka_consumer *consumer) {
+    return consumer->handle;
+}
+
+uv_loop_t *kafka_consumer_loop(const struct kafka_consumer *consumer) {
+    return consumer->loop;
+}

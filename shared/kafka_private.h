@@ -36,4 +36,8 @@ void kafka_wake_close(struct kafka_wake *wake);
 void kafka_message_from(
     const rd_kafka_message_t *source, struct kafka_message *message, struct kafka_header *headers);
 
+/* Borrowed. */
+rd_kafka_t *kafka_consumer_handle(const struct kafka_consumer *consumer);
+uv_loop_t *kafka_consumer_loop(const struct kafka_consumer *consumer);
+
 #endif

@@ -10,6 +10,7 @@
 #include "shared/log.h"
 #include "shared/operations.h"
 #include "shared/pg.h"
+#include "shared/replies.h"
 #include "workers/run_private.h"
 
 struct run_settings run_settings;
@@ -182,7 +183,7 @@ void run_wake(struct run *run) {
 }
 
 static size_t in_flight(const struct run *run) {
-    size_t sum = run->direct;
+    size_t sum = run->direct + run->emissions;
     for (int lane = 0; lane < LANE_COUNT; lane++)
         sum += run->in_flight[lane];
     return sum;
@@ -244,16 +245,23 @@ static void on_grace_timer(uv_timer_t *timer) {
     partitions_release(run, true);
 }
 
-static void on_signal(uv_signal_t *signal, int number) {
-    struct run *run = signal->data;
+static void drain(struct run *run, const char *cause) {
     if (run->draining)
         return;
     run->draining = true;
-    log_info("stopping", log_string("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"),
-        log_integer("jobs", (int64_t)in_flight(run)));
+    log_info("stopping", log_string("signal", cause), log_integer("jobs", (int64_t)in_flight(run)));
     http_server_stop_accepting(run->http);
     uv_timer_start(&run->grace_timer, on_grace_timer, (uint64_t)run_settings.grace_ms, 0);
     leave_when_idle(run, false);
+}
+
+static void on_signal(uv_signal_t *signal, int number) {
+    drain(signal->data, number == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+void run_end(struct run *run, int exit_code) {
+    run->exit_code = exit_code;
+    drain(run, "none");
 }
 
 static void open_consumer(struct run *run) {
@@ -272,21 +280,50 @@ static void open_consumer(struct run *run) {
                         .context = run});
 }
 
+/* Tells the worker once that all it needs is there. */
+static void begin(struct run *run) {
+    if (run->began || run->draining || !run->kafka || kafka_broken(run->kafka) ||
+        (run->pg && !pg_ready(run->pg)) || (run->replies && !replies_address(run->replies)))
+        return;
+    run->began = true;
+    if (run->worker->began)
+        run->worker->began(run);
+}
+
 static void on_kafka(void *context, bool ready) {
     struct run *run = context;
-    if (ready && !run->consumer && !run->draining)
+    if (!ready || run->draining)
+        return;
+    if (!run->consumer && run->topics[0])
         open_consumer(run);
+    if (run->replies)
+        replies_start(run->replies, run->kafka);
+    begin(run);
+}
+
+static void on_replies(void *context) {
+    begin(context);
+}
+
+static void on_reply(void *context, const char *key, const char *value, size_t length) {
+    struct run *run = context;
+    run->worker->replied(run, key, value, length);
 }
 
 static void on_postgres(void *context, bool ready) {
-    if (ready)
-        run_wake(context);
+    struct run *run = context;
+    if (!ready)
+        return;
+    begin(run);
+    run_wake(run);
 }
 
 static const char *kafka_broken_check(void *context) {
     struct run *run = context;
     const char *broken = kafka_broken(run->kafka);
-    return broken ? broken : run->joined ? NULL : "the consumer group has not given out its partitions yet";
+    if (broken || run->joined || !run->topics[0])
+        return broken;
+    return "the consumer group has not given out its partitions yet";
 }
 
 static const char *postgres_broken_check(void *context) {
@@ -325,6 +362,8 @@ static const char **collect_topics(struct run *run, struct arena *arena) {
                     run->topics[inputs++] = lists[list][i]->kafka_names[lane];
                 }
             }
+    if (run->worker->replied)
+        all[count++] = TOPIC_REPLIES.kafka_names[0];
     all[count] = TOPIC_DEAD_LETTERS.kafka_names[0];
     return all;
 }
@@ -389,6 +428,8 @@ static bool open_all(struct run *run, struct arena *arena) {
     operations_open(worker->service, dependencies);
     metrics_before_scrape(before_scrape, run);
     run->state = worker->open(run);
+    if (worker->replied)
+        run->replies = replies_open(&run->loop, TOPIC_REPLIES.kafka_names[0], on_replies, on_reply, run);
     run->kafka = kafka_open(&run->loop,
         &(struct kafka_options){.topics = collect_topics(run, arena), .changed = on_kafka, .context = run});
     run->http = http_server_open(&run->loop, collect_routes(worker, arena), run->state);
@@ -399,6 +440,7 @@ static bool open_all(struct run *run, struct arena *arena) {
 static void close_all(struct run *run) {
     http_server_close(&run->http);
     kafka_consumer_close(&run->consumer);
+    replies_close(&run->replies);
     run->worker->close(run->state);
     if (run->pg)
         pg_close(&run->pg);

@@ -57,13 +57,18 @@ struct worker {
     const char *port;                      /* default of LISTEN_PORT */
     struct setting *const *settings;       /* tables beside those of the loop; NULL-terminated, or NULL */
     struct metric *metrics, *more_metrics; /* the worker's tables, or NULL */
-    const struct topic *const *inputs;     /* NULL-terminated */
-    const struct topic *const *outputs;    /* NULL-terminated; dead-letters need not be named */
-    bool postgres;                         /* it needs Postgres: no job begins while that is away */
-    const struct http_route *routes;       /* beside those of operations; context is what open returned */
+    const struct topic *const *inputs; /* NULL-terminated; empty: it joins no group, and runs until run_end */
+    const struct topic *const *outputs; /* NULL-terminated; dead-letters need not be named */
+    bool postgres;                      /* it needs Postgres: no job begins while that is away */
+    const struct http_route *routes;    /* beside those of operations; context is what open returned */
     void *(*open)(struct run *run);
     /* Called for each try of a job. Ends it, now or later, with exactly one of the calls below. */
     void (*handle)(struct job *job);
+    /* Called once, when Kafka, Postgres and replies (where they are needed) are there; may be NULL. */
+    void (*began)(struct run *run);
+    /* For a worker that asks others and waits: what comes for this process on the topic replies, as a message
+     * of schema reply; key is the request id. NULL: it asks nobody. */
+    void (*replied)(struct run *run, const char *key, const char *value, size_t length);
     /* For a worker that holds its own positions: partitions came; answer, now or later, with run_start. NULL:
      * Kafka holds them. */
     void (*assigned)(struct run *run, const struct run_position *positions, int count);
@@ -85,8 +90,36 @@ int run_partition_count(const struct run *run, const char *topic);
 /* Answers assigned. */
 void run_start(struct run *run, const struct run_position *positions, int count);
 
+/* Finds where, in each partition, the records from time_ms (Unix time in ms) on begin, off the loop's thread.
+ * done is called from the loop with one position for each that was asked for; positions are borrowed for the
+ * calls. It asks again until Kafka has answered. */
+void run_positions_at(struct run *run, const struct run_position *positions, int count, int64_t time_ms,
+    void (*done)(struct run *run, const struct run_position *positions, int count));
+
 /* Ends the process with exit code 1 after one log line: for what must not go on. */
 void run_fail(struct run *run, const char *reason);
+
+/* Ends the process, as SIGTERM does, with this exit code. */
+void run_end(struct run *run, int exit_code);
+
+/* A record that belongs to no job: what a worker asks of others, or tells by itself. */
+struct run_record {
+    const char *topic; /* Kafka name */
+    const char *key;   /* C string */
+    const char *value;
+    size_t length;
+    const char *type;          /* "moru.request.v1" */
+    const struct trace *trace; /* NULL: none */
+    bool wants_reply;          /* with the header reply-to of this process */
+};
+
+/* Sends a copy of the record, again and again until Kafka has it or refuses it for good. done (may be NULL)
+ * is called once, from the loop, with why it was refused or NULL. SIGTERM waits for it as for a job. */
+void run_emit(struct run *run, const struct run_record *record,
+    void (*done)(void *context, const char *reason), void *context);
+
+/* Whether replies reach this process by now. */
+bool run_replies_ready(const struct run *run);
 
 /* A job from an HTTP request instead of a topic: handle is called for it, retries included. finished is told
  * how it ended, reason NULL when it was done; the job is freed when finished returns. state becomes

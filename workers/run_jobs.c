@@ -162,8 +162,8 @@ static void job_end(struct job *job, const char *reason) {
     run_job_ended(run);
 }
 
-/* CloudEvents 1.0 in binary mode. The id is the same for each repetition of the same piece of work. */
-static void put_event_headers(struct job *job, const char *type, struct kafka_header *headers, int *count) {
+void event_headers(struct run *run, struct arena *arena, const struct event *event,
+    struct kafka_header *headers, int *count) {
     struct timespec now;
     struct tm utc;
     char time_text[40];
@@ -171,23 +171,31 @@ static void put_event_headers(struct job *job, const char *type, struct kafka_he
     gmtime_r(&now.tv_sec, &utc);
     size_t length = strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%S", &utc);
     snprintf(time_text + length, sizeof time_text - length, ".%03ldZ", now.tv_nsec / 1000000);
-    const char *service = job->run->worker->service;
     const struct {
         const char *name, *value;
     } fields[] = {
         {"ce_specversion", "1.0"},
-        {"ce_type", type},
-        {"ce_source", arena_format(job->arena, "/moru/%s", service)},
-        {"ce_id", arena_format(job->arena, "%s/%s/%s/%d/%lld", *job->request_id ? job->request_id : "none",
-                      service, job->topic, job->partition, (long long)job->offset)},
-        {"ce_time", arena_string(job->arena, time_text)},
-        {"traceparent", arena_string(job->arena, job->trace.parent)},
-        {"reply-to", job->reply_to},
+        {"ce_type", event->type},
+        {"ce_source", arena_format(arena, "/moru/%s", run->worker->service)},
+        {"ce_id", event->id},
+        {"ce_time", arena_string(arena, time_text)},
+        {"traceparent", event->traceparent},
+        {"reply-to", event->reply_to},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (fields[i].value)
             headers[(*count)++] =
                 (struct kafka_header){fields[i].name, fields[i].value, strlen(fields[i].value)};
+}
+
+/* The id is the same for each repetition of the same piece of work. */
+static void put_event_headers(struct job *job, const char *type, struct kafka_header *headers, int *count) {
+    const struct event event = {.type = type,
+        .id = arena_format(job->arena, "%s/%s/%s/%d/%lld", *job->request_id ? job->request_id : "none",
+            job->run->worker->service, job->topic, job->partition, (long long)job->offset),
+        .traceparent = arena_string(job->arena, job->trace.parent),
+        .reply_to = job->reply_to};
+    event_headers(job->run, job->arena, &event, headers, count);
 }
 
 static struct output *add_output(struct job *job) {

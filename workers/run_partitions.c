@@ -95,6 +95,44 @@ void run_start(struct run *run, const struct run_position *positions, int count)
     free(start);
 }
 
+/* A question to Kafka about offsets by time; asked again until there is an answer. */
+struct offsets_asked {
+    struct run *run;
+    struct arena *arena;
+    struct kafka_position *positions;
+    int count;
+    int64_t time_ms;
+    void (*done)(struct run *run, const struct run_position *positions, int count);
+};
+
+static void on_offsets(void *context, const struct kafka_position *found, int count) {
+    struct offsets_asked *asked = context;
+    struct arena *arena = asked->arena;
+    if (!count && asked->count) {
+        kafka_consumer_offsets_at(
+            asked->run->consumer, asked->positions, asked->count, asked->time_ms, on_offsets, asked);
+        return;
+    }
+    struct run_position *positions = arena_alloc(arena, sizeof *positions * (size_t)(count + 1));
+    for (int i = 0; i < count; i++)
+        positions[i] = (struct run_position){found[i].topic, found[i].partition, found[i].offset};
+    asked->done(asked->run, positions, count);
+    arena_destroy(&arena);
+}
+
+void run_positions_at(struct run *run, const struct run_position *positions, int count, int64_t time_ms,
+    void (*done)(struct run *run, const struct run_position *positions, int count)) {
+    struct arena *arena = arena_create(0);
+    struct offsets_asked *asked = arena_alloc(arena, sizeof *asked);
+    *asked = (struct offsets_asked){run, arena, NULL, count, time_ms, done};
+    asked->positions = arena_alloc(arena, sizeof *asked->positions * (size_t)(count + 1));
+    for (int i = 0; i < count; i++)
+        asked->positions[i] = (struct kafka_position){.topic = arena_string(arena, positions[i].topic),
+            .partition = positions[i].partition,
+            .offset = -1};
+    kafka_consumer_offsets_at(run->consumer, asked->positions, count, time_ms, on_offsets, asked);
+}
+
 void partitions_revoked(void *context, const struct kafka_position *positions, int count, bool lost) {
     struct run *run = context;
     run->revoked = calloc((size_t)count + 1, sizeof *run->revoked);

@@ -60,6 +60,8 @@ struct run {
     struct job *jobs;
     size_t in_flight[LANE_COUNT], in_flight_bytes; /* of jobs from topics */
     size_t direct;
+    size_t emissions;               /* records of run_emit without acknowledgement */
+    struct replies *replies;        /* NULL: the worker asks nobody */
     struct job *held[LANE_COUNT];   /* read, but their partition takes no job now; in order, not begun */
     struct kafka_position *revoked; /* partitions whose answer waits for their jobs */
     int revoked_count;
@@ -67,6 +69,7 @@ struct run {
     uv_signal_t sigterm, sigint;
     bool full;   /* a lane was not read for want of room: the next job's end looks again */
     bool joined; /* the group has given us partitions, or told that there are none for us */
+    bool began;  /* all that it needs was there once */
     bool draining, leaving;
     int exit_code;
 };
@@ -81,6 +84,14 @@ void run_job_ended(struct run *run);
 void run_drop_held(struct run *run);
 
 /* run_jobs.c */
+/* One CloudEvents 1.0 event; traceparent and reply_to may be NULL. */
+struct event {
+    const char *type, *id, *traceparent, *reply_to;
+};
+/* Writes its headers in binary mode, at most seven; strings live in arena or where event has them. */
+void event_headers(struct run *run, struct arena *arena, const struct event *event,
+    struct kafka_header *headers, int *count);
+
 /* A job that has not begun: it may still be dropped by destroying its arena. */
 struct job *job_from_message(
     struct run *run, struct partition *partition, const struct kafka_message *message);

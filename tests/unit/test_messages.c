@@ -22,6 +22,7 @@
 #include "schemas/openapi.h"
 #include "schemas/problem.h"
 #include "schemas/problem_error.h"
+#include "schemas/prompt_change.h"
 #include "schemas/ready.h"
 #include "schemas/reply.h"
 #include "schemas/request.h"
@@ -31,6 +32,7 @@
 #include "schemas/task_answer.h"
 #include "schemas/task_call.h"
 #include "schemas/topics.h"
+#include "schemas/verdict.h"
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/json.h"
@@ -51,6 +53,7 @@ static const struct schema {
     {"judgement", &JUDGEMENT_MESSAGE},
     {"problem", &PROBLEM_MESSAGE},
     {"problem-error", &PROBLEM_ERROR_MESSAGE},
+    {"prompt-change", &PROMPT_CHANGE_MESSAGE},
     {"ready", &READY_MESSAGE},
     {"reply", &REPLY_MESSAGE},
     {"request", &REQUEST_MESSAGE},
@@ -59,6 +62,7 @@ static const struct schema {
     {"submission", &SUBMISSION_MESSAGE},
     {"task-answer", &TASK_ANSWER_MESSAGE},
     {"task-call", &TASK_CALL_MESSAGE},
+    {"verdict", &VERDICT_MESSAGE},
 };
 
 enum { SCHEMA_COUNT = sizeof SCHEMAS / sizeof *SCHEMAS };

@@ -11,6 +11,7 @@
 #include "shared/json.h"
 #include "shared/log.h"
 #include "shared/model.h"
+#include "workers/evaluator/verdicts.h"
 
 static const double RULE_WEIGHT = 0.4, MODEL_WEIGHT = 0.6, PASS_SCORE = 0.7;
 static const double SCORES[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 0};
@@ -71,6 +72,7 @@ static const char *write_detail(const struct work *work) {
 
 static void emit_evaluation(struct work *work) {
     struct job *job = work->job;
+    struct evaluator *state = job_worker(job);
     struct evaluation evaluation = {
         .generation = work->generation,
         .has_score = work->judged.valid,
@@ -83,6 +85,8 @@ static void emit_evaluation(struct work *work) {
     evaluation_encode(&body, &evaluation);
     job_emit(job, TOPIC_EVALUATIONS.kafka_names[job->lane], -1, job->request_id, body.data, body.length,
         "moru.evaluation.v1");
+    if (work->judged.valid)
+        verdicts_add(state->verdicts, job, &work->generation, work->score, work->passed, work->detail);
 }
 
 static void conclude(struct work *work) {
@@ -160,17 +164,19 @@ static void *open_evaluator(struct run *run) {
         abort();
     state->run = run;
     state->model = model_open(run_loop(run));
+    state->verdicts = verdicts_open(run);
     return state;
 }
 
 static void close_evaluator(void *context) {
     struct evaluator *state = context;
     model_close(&state->model);
+    verdicts_close(&state->verdicts);
 }
 
 static struct setting *const settings[] = {model_settings, NULL};
 static const struct topic *const inputs[] = {&TOPIC_GENERATIONS, NULL};
-static const struct topic *const outputs[] = {&TOPIC_EVALUATIONS, NULL};
+static const struct topic *const outputs[] = {&TOPIC_EVALUATIONS, &TOPIC_VERDICTS, NULL};
 static const struct http_route routes[] = {{"POST", "/api/v1/evaluate", evaluator_evaluate}, {0}};
 
 const struct worker evaluator_worker = {

@@ -7,11 +7,13 @@
 #include "workers/run.h"
 
 struct http_request;
+struct verdicts;
 
 /* Lives as long as the process. */
 struct evaluator {
     struct run *run;
     struct model *model;
+    struct verdicts *verdicts;
 };
 
 /* What the judge said of an output. */

@@ -12,6 +12,7 @@
 #include "shared/json.h"
 #include "shared/log.h"
 #include "shared/model.h"
+#include "shared/request_id.h"
 #include "workers/generator/prompts.h"
 
 enum { REFINED_CODE_POINTS_MAX = 400000 };
@@ -41,7 +42,7 @@ void generator_count(const struct work *work, bool succeeded) {
     metric_count(&metrics[0], 1, "generator", work->request.task_type, succeeded ? "succeeded" : "failed");
     metric_observe(
         &metrics[1], (double)(uv_hrtime() - work->started) / 1e9, "generator", work->request.task_type);
-    if (work->prompt)
+    if (work->prompt_id)
         metric_set(&metrics[2], (double)work->prompt_version, work->request.task_type);
 }
 
@@ -144,16 +145,35 @@ static void on_output(void *context, const struct model_answer *answer) {
     generate(work);
 }
 
+static bool rehearses(const struct work *work) {
+    return work->request.envelope.purpose == PURPOSE_REHEARSE && work->request.prompt;
+}
+
+/* A rehearsal brings its prompt along: that is no row of prompts yet, which id and version 0 say. */
+static void take_rehearsed_prompt(struct work *work) {
+    char hash[65];
+    sha256_hex(work->request.prompt, hash);
+    work->prompt = work->request.prompt;
+    work->prompt_hash = arena_string(work->job->arena, hash);
+    work->prompt_id = work->prompt_version = 0;
+    /* The stages behind have no use for it. */
+    work->request.prompt = NULL;
+    work->rehearsed_prompt = work->prompt;
+}
+
 /* A generation's prompt is the one that is active when its author is asked: each try reads it anew. */
 static void prepare(struct work *work) {
     struct generator *state = job_worker(work->job);
-    work->waiting = 1 + !work->refined_input;
+    if (rehearses(work))
+        take_rehearsed_prompt(work);
+    work->waiting = !work->prompt + !work->refined_input;
     if (!work->refined_input)
         model_call(state->model,
             &(struct model_request){
                 .system = REFINE_PROMPT, .user = work->request.user_input, .temperature = 0.2},
             on_refined, work);
-    prompts_read(state->prompts, work->request.task_type, on_prompt, work);
+    if (!work->prompt)
+        prompts_read(state->prompts, work->request.task_type, on_prompt, work);
 }
 
 static void ask_author(struct work *work) {
@@ -212,7 +232,7 @@ static void handle(struct job *job) {
     struct work *work = job->state;
     if (!work && !(work = begin(job)))
         return;
-    work->prompt = NULL;
+    work->prompt = work->rehearsed_prompt;
     generate(work);
 }
 

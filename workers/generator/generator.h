@@ -23,6 +23,7 @@ struct work {
     const char *refined_input; /* NULL until it is refined */
     int64_t prompt_id, prompt_version;
     const char *prompt, *prompt_hash; /* prompt NULL until it is read */
+    const char *rehearsed_prompt;     /* NULL unless it is a rehearsal */
     const char *output;
     int64_t replaced, latency_ms;
     uint64_t started; /* uv_hrtime */

@@ -38,6 +38,9 @@ static void put_request(struct item *item, const struct request *request) {
     item->values[ACCEPTED_AT] = integer_text(arena, envelope->accepted_at);
     item->values[TASK_TYPE] = request->task_type;
     item->values[USER_INPUT] = request->user_input;
+    item->values[OPTIMIZATION_ID] =
+        request->has_optimization_id ? integer_text(arena, request->optimization_id) : NULL;
+    item->values[CANDIDATE] = request->has_candidate ? integer_text(arena, request->candidate) : NULL;
     item->result.request_id = envelope->request_id;
     item->result.task_type = request->task_type;
     item->result.user_input = request->user_input;

@@ -32,6 +32,10 @@ enum column {
     ERROR,
     LATENCY_MS,
     ACCEPTED_AT,
+    RESULT_COLUMN_COUNT,
+    /* Of a rehearsal, for its own table. */
+    OPTIMIZATION_ID = RESULT_COLUMN_COUNT,
+    CANDIDATE,
     COLUMN_COUNT
 };
 

@@ -34,6 +34,18 @@ static const struct pg_statement UNRECORDABLE = {
     "VALUES ($1, $2::int, $3::bigint, $4::bytea, $5)",
 };
 
+/* One row for a rehearsal, like that of results: the first one. */
+static const struct pg_statement REHEARSALS = {
+    "record_rehearsals",
+    "INSERT INTO rehearsals (request_id, optimization_id, candidate, origin_id, task_type, user_input, "
+    "output, "
+    "score, passed, detail, error) SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::uuid[], "
+    "$5::text[], $6::text[], $7::text[], $8::float8[], $9::boolean[], $10::jsonb[], $11::text[]) "
+    "ON CONFLICT (request_id) DO NOTHING",
+};
+static const enum column REHEARSAL_COLUMNS[] = {REQUEST_ID, OPTIMIZATION_ID, CANDIDATE, ORIGIN_ID, TASK_TYPE,
+    USER_INPUT, OUTPUT, SCORE, PASSED, DETAIL, ERROR};
+
 /* The row people see is written in the same statement, only for rows that won, and only for requests
  * served. */
 static const struct pg_statement RECORD = {
@@ -65,7 +77,7 @@ static void send_batch(struct recorder *recorder);
 /* What one transaction needs beside its items, in an arena of its own. */
 struct batch {
     struct arena *arena;
-    struct pg_step steps[4];
+    struct pg_step steps[5];
     int step_count;
 };
 
@@ -88,6 +100,30 @@ static void add_rows(struct batch *batch, struct item *items, const struct pg_st
     values[columns] = last;
     if (rows)
         batch->steps[batch->step_count++] = (struct pg_step){statement, columns + (last != NULL), values};
+}
+
+static bool is_rehearsal(const struct item *item) {
+    return item->has_result && !item->unrecordable && strcmp(item->values[PURPOSE], "rehearse") == 0 &&
+           item->values[OPTIMIZATION_ID] && item->values[CANDIDATE];
+}
+
+static void add_rehearsals(struct batch *batch, struct item *items) {
+    enum { COLUMNS = sizeof REHEARSAL_COLUMNS / sizeof *REHEARSAL_COLUMNS };
+    const char **values = arena_alloc(batch->arena, sizeof *values * COLUMNS);
+    while (items && !is_rehearsal(items))
+        items = items->next;
+    if (!items)
+        return;
+    for (int column = 0; column < COLUMNS; column++) {
+        struct buffer array = buffer_in(batch->arena);
+        pg_array_begin(&array);
+        for (struct item *item = items; item; item = item->next)
+            if (is_rehearsal(item))
+                pg_array_add(&array, item->values[REHEARSAL_COLUMNS[column]]);
+        pg_array_end(&array);
+        values[column] = buffer_text(&array);
+    }
+    batch->steps[batch->step_count++] = (struct pg_step){&REHEARSALS, COLUMNS, values};
 }
 
 /* Each partition once: from where it stands in Postgres to behind the last item of it. */
@@ -245,7 +281,8 @@ static void send_batch(struct recorder *recorder) {
     if (recorder->sent->unrecordable)
         add_unrecordable(&batch, recorder->sent);
     add_rows(&batch, recorder->sent, &DEAD_LETTERS, DEAD_COLUMN_COUNT, true, run_cluster_id(recorder->run));
-    add_rows(&batch, recorder->sent, &RECORD, COLUMN_COUNT, false, NULL);
+    add_rehearsals(&batch, recorder->sent);
+    add_rows(&batch, recorder->sent, &RECORD, RESULT_COLUMN_COUNT, false, NULL);
     recorder->busy = true;
     pg_transaction(run_pg(recorder->run), batch.steps, batch.step_count, on_done, recorder);
     arena_destroy(&batch.arena);
