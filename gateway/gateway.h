@@ -14,12 +14,14 @@
 
 struct arena;
 struct http_request;
+struct keys;
 struct pg_result;
 struct task_types;
 struct waiters;
 
 struct gateway_settings {
     int64_t request_timeout_ms, request_expiry_ms, grace_ms;
+    int64_t waiting_max;
 };
 extern struct gateway_settings gateway_settings;
 
@@ -31,6 +33,7 @@ struct gateway {
     struct http_server *http;
     struct task_types *task_types;
     struct waiters *waiters;
+    struct keys *keys;
     bool draining;
     uv_timer_t grace_timer;
     uv_signal_t sigterm, sigint;
@@ -46,7 +49,11 @@ struct exchange {
     char request_id[UUID_TEXT_BYTES];
     struct trace trace;
     const char *user_input, *task_type;
-    uint64_t started;       /* uv_hrtime */
+    const char *key;   /* the idempotency key, or NULL */
+    int64_t wait_ms;   /* how long its caller waits for the result; 0: for Kafka's acknowledgement only */
+    bool synchronous;  /* by POST /api/v1/request: the wait ends with 504 instead of 202 */
+    bool acknowledged; /* Kafka has it */
+    uint64_t started;  /* uv_hrtime */
     uint64_t waiting_since; /* loop time in ms */
     bool waiting;           /* in the waiters' table */
     bool sent;              /* Kafka's report is still to come */
@@ -54,8 +61,10 @@ struct exchange {
     uv_timer_t *timer;
 };
 
-/* POST /api/v1/request */
+/* POST /api/v1/request: waits for the result. */
 void submit_synchronous(struct http_request *http, void *context);
+/* POST /api/v1/requests: waits for Kafka's acknowledgement, or with Prefer: wait=N for the result. */
+void submit_asynchronous(struct http_request *http, void *context);
 
 /* Answers a exchange that waits with its result, 200 or 502; takes it out of the table. */
 void exchange_finish(struct exchange *exchange, const struct result *result);
@@ -64,7 +73,10 @@ void exchange_finish(struct exchange *exchange, const struct result *result);
 struct waiters *waiters_open(struct gateway *gateway);
 void waiters_add(struct waiters *waiters, struct exchange *exchange);
 void waiters_remove(struct waiters *waiters, struct exchange *exchange);
-/* NULL when nobody here waits for it. */
+size_t waiters_count(const struct waiters *waiters);
+/* Asks Postgres for those that are due now instead of within a second. */
+void waiters_ask(struct waiters *waiters);
+/* NULL when nobody here waits for it; where several do, one of them. */
 struct exchange *waiters_find(struct waiters *waiters, const char *request_id);
 /* What came on our partition of replies (shared/replies.h); context is the gateway. */
 void waiters_replied(void *context, const char *key, const char *value, size_t length);

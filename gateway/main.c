@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/gateway.h"
+#include "gateway/keys.h"
 #include "schemas/openapi.h"
 #include "schemas/topics.h"
 #include "shared/http_server.h"
@@ -32,6 +33,13 @@ static struct setting settings[] = {
         .min = 1000,
         .max = 2592000000.0,
         .help = "How long a request may wait to be served before it fails, in milliseconds"},
+    {.name = "REQUESTS_WAITING_MAX",
+        .type = SETTING_INTEGER,
+        .value = &gateway_settings.waiting_max,
+        .otherwise = "20000",
+        .min = 1,
+        .max = 1e6,
+        .help = "Callers that may wait for results at once; more get 503"},
     {.name = "GATEWAY_GRACE_MS",
         .type = SETTING_INTEGER,
         .value = &gateway_settings.grace_ms,
@@ -51,6 +59,8 @@ static void openapi(struct http_request *http, void *context) {
 
 static const struct http_route routes[] = {
     {"POST", "/api/v1/request", submit_synchronous},
+    {"POST", "/api/v1/requests", submit_asynchronous},
+    {"GET", "/api/v1/requests/{id}", results_one},
     {"GET", "/api/v1/request/{id}", results_one},
     {"GET", "/api/v1/requests", results_list},
     {"GET", "/openapi.json", openapi},
@@ -61,9 +71,9 @@ static const struct http_route routes[] = {
 static const char *kafka_check(void *context) {
     struct gateway *gateway = context;
     const char *broken = kafka_broken(gateway->kafka);
-    return broken                         ? broken
+    return broken                               ? broken
            : !replies_address(gateway->replies) ? "the end of the topic replies is not known yet"
-                                          : NULL;
+                                                : NULL;
 }
 
 static const char *postgres_check(void *context) {
@@ -143,6 +153,7 @@ static bool open_all(struct gateway *gateway) {
     gateway->pg = pg_open(&gateway->loop, NULL, NULL);
     gateway->task_types = task_types_open(gateway->pg);
     gateway->waiters = waiters_open(gateway);
+    gateway->keys = keys_open(gateway->pg);
     open_kafka(gateway);
     gateway->http = http_server_open(&gateway->loop, routes, gateway);
     if (gateway->http)
@@ -175,6 +186,7 @@ int main(int argc, char **argv) {
     pg_close(&gateway.pg);
     task_types_close(&gateway.task_types);
     waiters_close(&gateway.waiters);
+    keys_close(&gateway.keys);
     kafka_close(&gateway.kafka);
     log_info("stopped", log_integer("exit_code", 0));
     return 0;

@@ -52,20 +52,30 @@ struct exchange *waiters_find(struct waiters *waiters, const char *request_id) {
     return exchange;
 }
 
-void waiters_replied(void *context, const char *key, const char *value, size_t length) {
-    struct gateway *gateway = context;
-    struct exchange *exchange = waiters_find(gateway->waiters, key);
-    if (!exchange)
-        return; /* for others that share the partition, or answered already */
+/* False: the reply is not for us. */
+static bool take_reply(
+    struct gateway *gateway, struct exchange *exchange, const char *key, const char *value, size_t length) {
     struct reply reply;
     struct json_errors errors = {0};
     if (!reply_decode(exchange->arena, value, length, &reply, &errors)) {
         log_warn("reply_not_understood", log_request(key, exchange->trace.id),
             log_string("pointer", errors.items[0].pointer), log_string("reason", errors.items[0].detail));
-        return;
+        return false;
     }
-    if (strcmp(reply.to, replies_name(gateway->replies)) == 0 && strcmp(reply.result.request_id, key) == 0)
-        exchange_finish(exchange, &reply.result);
+    if (strcmp(reply.to, replies_name(gateway->replies)) != 0 || strcmp(reply.result.request_id, key) != 0)
+        return false;
+    exchange_finish(exchange, &reply.result);
+    return true;
+}
+
+void waiters_replied(void *context, const char *key, const char *value, size_t length) {
+    struct gateway *gateway = context;
+    struct exchange *exchange;
+    /* Callers with the same idempotency key wait for the same request. Where none does, the reply is for
+     * others that share the partition, or was answered already. */
+    while (
+        (exchange = waiters_find(gateway->waiters, key)) && take_reply(gateway, exchange, key, value, length))
+        ;
 }
 
 static void on_stored(void *context, const struct pg_result *rows) {
@@ -74,12 +84,12 @@ static void on_stored(void *context, const struct pg_result *rows) {
     if (pg_status(rows) != PG_OK)
         return;
     for (int row = 0; row < pg_rows(rows); row++) {
-        struct exchange *exchange = waiters_find(gateway->waiters, pg_value(rows, row, 0));
-        if (!exchange)
-            continue;
-        struct result result;
-        result_from_row(exchange->arena, rows, row, &result);
-        exchange_finish(exchange, &result);
+        struct exchange *exchange;
+        while ((exchange = waiters_find(gateway->waiters, pg_value(rows, row, 0)))) {
+            struct result result;
+            result_from_row(exchange->arena, rows, row, &result);
+            exchange_finish(exchange, &result);
+        }
     }
 }
 
@@ -110,10 +120,17 @@ static void ask_postgres(struct gateway *gateway) {
     arena_destroy(&arena);
 }
 
-static void on_timer(uv_timer_t *timer) {
-    struct waiters *waiters = timer->data;
+void waiters_ask(struct waiters *waiters) {
     if (waiters->count && !waiters->asking && pg_ready(waiters->gateway->pg))
         ask_postgres(waiters->gateway);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    waiters_ask(timer->data);
+}
+
+size_t waiters_count(const struct waiters *waiters) {
+    return waiters->count;
 }
 
 struct waiters *waiters_open(struct gateway *gateway) {
