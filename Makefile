@@ -13,7 +13,7 @@ HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -
 LIBRARIES := libuv libmicrohttpd libpq libcjson libcurl rdkafka libcrypto
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(CFLAGS) -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-	-Wformat=2 -Wpointer-arith -Wvla $(HARDENING) $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2) -D_GNU_SOURCE \
+	-Wformat=2 -Wpointer-arith -Wvla -Wno-missing-field-initializers $(HARDENING) $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2) -D_GNU_SOURCE \
 	-I. -I$(BUILD) $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all) \
 	$(shell pkg-config --cflags libpq)
 ALL_LDFLAGS = $(LDFLAGS) -pie -Wl,-z,relro,-z,now,--as-needed \
@@ -24,6 +24,7 @@ JOBS = -j$(shell nproc)
 include deploy/local/local.mk
 include deploy/local/llm.mk
 include tests/bench/bench.mk
+include tests/chaos/chaos.mk
 
 SHARED_SOURCES := $(wildcard shared/*.c)
 RUN_SOURCES := $(wildcard workers/*.c)
@@ -39,7 +40,7 @@ BINARIES := $(PROGRAMS:%=$(BUILD)/moru-%)
 GENERATED := $(BUILD)/schemas/.generated
 SCHEMA_FILES := $(shell find schemas -name '*.json' -o -name '*.yaml' -o -name '*.sql' -o -name '*.py')
 # Targets that install packages first, or need none, are not to make anything while this file is read.
-ifneq ($(filter-out $(LOCAL_TARGETS) test run-llm test-llm bench help clean lint,$(or $(MAKECMDGOALS),build)),)
+ifneq ($(filter-out $(LOCAL_TARGETS) test run-llm test-llm bench chaos help clean lint,$(or $(MAKECMDGOALS),build)),)
 -include $(BUILD)/schemas/sources.mk
 endif
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -78,6 +79,7 @@ $(foreach name,$(PROGRAMS),$(eval $(call program,$(name))))
 # Unit tests: tests/unit/test_<x>.c, each a cmocka program. A worker's own sources are linked by naming them here.
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 test_rules_SOURCES := workers/evaluator/rules.c $(wildcard workers/evaluator/scan*.c)
+test_batch_lines_SOURCES := gateway/batch_lines.c
 .SECONDEXPANSION:
 $(BUILD)/tests/%: tests/unit/%.c $$(call objects,$$($$*_SOURCES)) $(LIBRARY)
 	@mkdir -p $(@D)

@@ -17,6 +17,7 @@ struct http_request;
 struct keys;
 struct pg_result;
 struct task_types;
+struct uploads;
 struct waiters;
 
 struct gateway_settings {
@@ -34,6 +35,7 @@ struct gateway {
     struct task_types *task_types;
     struct waiters *waiters;
     struct keys *keys;
+    struct uploads *uploads;
     bool draining;
     uv_timer_t grace_timer;
     uv_signal_t sigterm, sigint;
@@ -105,7 +107,21 @@ void results_list(struct http_request *http, void *context);
 /* The columns of a result in the order that result_from_row reads them; table is results or
  * execution_logs. */
 extern const char RESULT_COLUMNS[];
+enum { RESULT_COLUMN_COUNT = 12 };
 void result_from_row(struct arena *arena, const struct pg_result *rows, int row, struct result *result);
+
+/* batch_upload.c: POST /api/v1/requests:batch */
+extern const struct http_upload batch_upload;
+struct uploads *uploads_open(struct gateway *gateway);
+
+/* batch_answer.c */
+extern struct metric batch_metrics[];
+
+/* batches.c */
+/* GET /api/v1/batches/{id} */
+void batches_one(struct http_request *http, void *context);
+/* GET /api/v1/batches/{id}/results */
+void batches_results(struct http_request *http, void *context);
 
 /* metrics.c */
 extern struct metric gateway_metrics[];

@@ -63,6 +63,9 @@ static const struct http_route routes[] = {
     {"GET", "/api/v1/requests/{id}", results_one},
     {"GET", "/api/v1/request/{id}", results_one},
     {"GET", "/api/v1/requests", results_list},
+    {"POST", "/api/v1/requests:batch", .upload = &batch_upload},
+    {"GET", "/api/v1/batches/{id}", batches_one},
+    {"GET", "/api/v1/batches/{id}/results", batches_results},
     {"GET", "/openapi.json", openapi},
     OPERATIONS_ROUTES,
     {0},
@@ -154,6 +157,7 @@ static bool open_all(struct gateway *gateway) {
     gateway->task_types = task_types_open(gateway->pg);
     gateway->waiters = waiters_open(gateway);
     gateway->keys = keys_open(gateway->pg);
+    gateway->uploads = uploads_open(gateway);
     open_kafka(gateway);
     gateway->http = http_server_open(&gateway->loop, routes, gateway);
     if (gateway->http)
@@ -165,6 +169,7 @@ int main(int argc, char **argv) {
     static struct gateway gateway;
     http_server_default_port("8000");
     metrics_add_table(gateway_metrics);
+    metrics_add_table(batch_metrics);
     settings_load(
         &(struct program){.name = "moru-gateway",
             .service = "gateway",

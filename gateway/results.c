@@ -1,9 +1,8 @@
 /* Results as Postgres has them: one by its id, and lists of what stands in execution_logs. */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/filters.h"
 #include "gateway/gateway.h"
 #include "schemas/result_list.h"
 #include "shared/arena.h"
@@ -11,8 +10,6 @@
 #include "shared/http_server.h"
 #include "shared/json.h"
 #include "shared/pg.h"
-
-enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 100 };
 
 #define UTC_TEXT "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 
@@ -43,12 +40,11 @@ static const struct pg_statement ONE = {
 static const struct pg_statement PAGE = {
     "page_of_results",
     "SELECT request_id, status, task_type, user_input, refined_input, output, score, passed, prompt_version, "
-    "error, "
-    "detail, " UTC_TEXT
-    ", id, (SELECT count(*) FROM execution_logs WHERE $1::text IS NULL OR task_type = $1) "
-    "FROM (SELECT 1) AS one LEFT JOIN (SELECT id, " LOG_COLUMNS " FROM execution_logs "
-    "WHERE ($1::text IS NULL OR task_type = $1) AND ($4::bigint IS NULL OR id < $4) "
-    "ORDER BY id DESC LIMIT $2::bigint OFFSET $3::bigint) AS page ON true ORDER BY id DESC",
+    "error, detail, " UTC_TEXT ", id, (SELECT count(*) FROM execution_logs WHERE " FILTER_SQL ") "
+    "FROM (SELECT 1) AS one LEFT JOIN (SELECT id, " LOG_COLUMNS " FROM execution_logs WHERE " FILTER_SQL
+    " AND ($8::bigint IS NULL OR id < $8) ORDER BY id DESC LIMIT $6::bigint OFFSET $7::bigint) AS page ON "
+    "true "
+    "ORDER BY id DESC",
 };
 
 enum { COLUMN_ID = 12, COLUMN_TOTAL = 13 };
@@ -185,43 +181,23 @@ static void on_page(void *context, const struct pg_result *rows) {
     query_free(query);
 }
 
-/* The query parameter as an integer; otherwise when there is none. An error is added to errors. */
-static int64_t integer_query(struct http_request *http, const char *name, int64_t otherwise, int64_t min,
-    int64_t max, struct json_errors *errors) {
-    const char *text = http_query(http, name);
-    if (!text)
-        return otherwise;
-    char *end;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    if (!errno && end != text && !*end && value >= min && value <= max)
-        return value;
-    char pointer[32];
-    snprintf(pointer, sizeof pointer, "?%s", name);
-    json_error_add(errors, http_arena(http), pointer, "must be an integer from %lld to %lld", (long long)min,
-        (long long)max);
-    return otherwise;
-}
-
 void results_list(struct http_request *http, void *context) {
     struct gateway *gateway = context;
     struct json_errors errors = {0};
+    struct filters filters;
     struct arena *arena = http_arena(http);
-    int64_t limit = integer_query(http, "limit", LIMIT_DEFAULT, 1, LIMIT_MAX, &errors);
-    int64_t offset = integer_query(http, "offset", 0, 0, INT64_C(1) << 53, &errors);
-    int64_t cursor = integer_query(http, "cursor", 0, 1, INT64_C(1) << 53, &errors);
-    if (errors.count) {
+    if (!filters_read(http, &filters, &errors)) {
         http_problem(http, 400, "The query is not valid: see errors.", NULL, &errors);
         return;
     }
     struct query *query = query_create(gateway, http);
-    query->limit = limit;
-    query->offset = offset;
-    const char *values[] = {
-        http_query(http, "task_type"),
-        arena_format(arena, "%lld", (long long)limit),
-        arena_format(arena, "%lld", (long long)offset),
-        cursor ? arena_format(arena, "%lld", (long long)cursor) : NULL,
-    };
-    pg_query(gateway->pg, &PAGE, 4, values, on_page, query);
+    query->limit = filters.limit;
+    query->offset = filters.offset;
+    const char *values[FILTER_VALUES + 3];
+    memcpy(values, filters.values, sizeof filters.values);
+    values[FILTER_VALUES] = arena_format(arena, "%lld", (long long)filters.limit);
+    values[FILTER_VALUES + 1] = arena_format(arena, "%lld", (long long)filters.offset);
+    values[FILTER_VALUES + 2] =
+        filters.cursor ? arena_format(arena, "%lld", (long long)filters.cursor) : NULL;
+    pg_query(gateway->pg, &PAGE, FILTER_VALUES + 3, values, on_page, query);
 }

@@ -122,6 +122,18 @@ size_t arena_bytes(const struct arena *arena) {
     return arena->bytes;
 }
 
+void arena_reset(struct arena *arena) {
+    struct chunk *chunk = arena->newest;
+    while (chunk->previous) {
+        struct chunk *previous = chunk->previous;
+        free(chunk);
+        chunk = previous;
+    }
+    chunk->used = aligned(sizeof *arena);
+    arena->newest = chunk;
+    arena->bytes = sizeof *chunk + chunk->capacity;
+}
+
 void arena_destroy(struct arena **arena) {
     if (!*arena)
         return;

@@ -30,6 +30,9 @@ char *arena_format(struct arena *arena, const char *format, ...) __attribute__((
 /* All memory the arena took from the system, in bytes. */
 size_t arena_bytes(const struct arena *arena);
 
+/* Frees everything but the first chunk, to be filled anew: for many small pieces of work in a row. */
+void arena_reset(struct arena *arena);
+
 /* Frees everything and nulls *arena; *arena may be NULL. */
 void arena_destroy(struct arena **arena);
 

@@ -31,21 +31,22 @@ void http_problem(struct http_request *request, int status, const char *detail, 
 }
 
 void http_refuse(struct http_request *request, int status, const struct http_route *routes) {
+    struct arena *arena = http_arena(request);
     switch (status) {
     case 404:
         http_problem(request, 404, "There is nothing at this path.", NULL, NULL);
         return;
     case 405:
-        http_add_header(request, "Allow", http_route_allow(http_arena(request), routes, http_path(request)));
+        http_add_header(request, "Allow", http_route_allow(arena, routes, http_path(request)));
         http_problem(request, 405, "This path is not served with that method: see Allow.", NULL, NULL);
         return;
     case 415:
-        http_problem(request, 415, "Send the body with Content-Type: application/json.", NULL, NULL);
+        http_problem(request, 415,
+            arena_format(arena, "Send the body with Content-Type: %s.", http_body_type(request)), NULL, NULL);
         return;
     default:
         http_problem(request, 413,
-            arena_format(http_arena(request), "Send a body of at most %lld bytes.",
-                (long long)http_settings.body_bytes_max),
+            arena_format(arena, "Send a body of at most %lld bytes.", (long long)http_body_limit(request)),
             NULL, NULL);
     }
 }

@@ -45,6 +45,15 @@ void http_add_header(struct http_request *request, const char *name, const char 
     request->headers = line;
 }
 
+const char *http_body_type(const struct http_request *request) {
+    return request->route->upload ? request->route->upload->content_type : "application/json";
+}
+
+int64_t http_body_limit(const struct http_request *request) {
+    bool in_pieces = request->route && request->route->upload;
+    return in_pieces ? request->route->upload->bytes_max : http_settings.body_bytes_max;
+}
+
 const char *http_method_label(const struct http_request *request) {
     static const char *const METHODS[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
     for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS; i++)

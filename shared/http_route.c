@@ -134,11 +134,11 @@ char *http_url_decode(struct arena *arena, const char *text, size_t length, bool
     return is_utf8(out, used) ? out : NULL;
 }
 
-bool http_is_json(const char *content_type) {
-    static const char JSON[] = "application/json";
-    if (!content_type || strncasecmp(content_type, JSON, sizeof JSON - 1) != 0)
+bool http_is_type(const char *content_type, const char *type) {
+    size_t length = strlen(type);
+    if (!content_type || strncasecmp(content_type, type, length) != 0)
         return false;
-    const char *rest = content_type + sizeof JSON - 1;
+    const char *rest = content_type + length;
     rest += strspn(rest, " \t");
     return !*rest || *rest == ';';
 }

@@ -36,7 +36,7 @@ char *http_query_value(struct arena *arena, const char *query, const char *name)
  * NUL or is not UTF-8. */
 char *http_url_decode(struct arena *arena, const char *text, size_t length, bool plus);
 
-/* True for application/json with any parameters; content_type may be NULL. */
-bool http_is_json(const char *content_type);
+/* True for type ("application/json") with any parameters; content_type may be NULL. */
+bool http_is_type(const char *content_type, const char *type);
 
 #endif

@@ -26,6 +26,7 @@ enum {
     FILES_KEPT = 128,         /* open files that are not connections */
     CONNECTIONS_MIN = 16,     /* even when hardly any file may be opened */
     DISCARD_BYTES_MAX = 64 << 20, /* of a chunked body that is too long, before its sender is cut off */
+    PART_BYTES = 16384,           /* of an answer in parts, that libmicrohttpd asks for at once */
     PASSES_MAX = 8,               /* of MHD_run in one turn of the loop */
 };
 
@@ -83,11 +84,12 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 static int refusal_of(struct http_request *request, unsigned long long length) {
     bool known;
     request->route = http_route_find(request->server->routes, request->method, request->path, &known);
-    if (length > (unsigned long long)http_settings.body_bytes_max)
+    if (length > (unsigned long long)http_body_limit(request))
         return MHD_HTTP_CONTENT_TOO_LARGE;
     if (!request->route)
         return known ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND;
-    if (strcmp(request->method, "POST") == 0 && !http_is_json(http_header(request, "Content-Type")))
+    if (strcmp(request->method, "POST") == 0 &&
+        !http_is_type(http_header(request, "Content-Type"), http_body_type(request)))
         return MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
     return 0;
 }
@@ -97,7 +99,49 @@ static enum MHD_Result queue_response(struct http_request *request) {
         MHD_queue_response(request->connection->mhd, (unsigned)request->status, request->response);
     MHD_destroy_response(request->response);
     request->response = NULL;
+    if (request->parts.more)
+        request->state = REQUEST_SENDING_PARTS;
     return queued;
+}
+
+/* Answers before the body is read, which ends the connection. */
+static enum MHD_Result answer_early(struct http_request *request) {
+    request->connection->lingers = true;
+    return queue_response(request);
+}
+
+static void set_idle(struct http_request *request) {
+    request->idle = true;
+    LIST_INSERT_HEAD(&request->server->unsuspended, request, link);
+}
+
+static void set_busy(struct http_request *request) {
+    if (!request->idle)
+        return;
+    request->idle = false;
+    LIST_REMOVE(request, link);
+    request->server->run_due = true;
+    if (request->suspended)
+        MHD_resume_connection(request->connection->mhd);
+    request->suspended = false;
+}
+
+/* From here on the server's end waits for the request's. */
+static void count_pending(struct http_request *request) {
+    request->pending = true;
+    request->whole_at = uv_hrtime();
+    request->server->pending++;
+}
+
+static enum MHD_Result begin_upload(struct http_request *request) {
+    struct http_server *server = request->server;
+    count_pending(request);
+    request->state = REQUEST_HANDLING;
+    request->upload = request->route->upload->begin(request, server->context);
+    if (request->state == REQUEST_ANSWERED)
+        return answer_early(request);
+    request->state = REQUEST_RECEIVING;
+    return MHD_YES;
 }
 
 /* The head has come. What is too long is refused at once, and so is whatever waits for 100 Continue with a
@@ -111,17 +155,28 @@ static enum MHD_Result begin(struct http_request *request, const char *method) {
     request->refusal = refusal_of(request, length);
     if (request->refusal == MHD_HTTP_CONTENT_TOO_LARGE ||
         (request->refusal && http_header(request, "Expect"))) {
-        request->connection->lingers = true;
         request->state = REQUEST_HANDLING;
         request->whole_at = uv_hrtime();
         http_refuse(request, request->refusal, request->server->routes);
-        return queue_response(request);
+        return answer_early(request);
     }
+    if (!request->refusal && request->route->upload)
+        return begin_upload(request);
     if (length && !request->refusal) {
         /* Memory that is never written is never resident, so a length that is a lie costs nothing. */
         request->body.capacity = (size_t)length + 1;
         request->body.data = arena_grow(request->arena, NULL, 0, request->body.capacity);
     }
+    return MHD_YES;
+}
+
+static enum MHD_Result take_piece(struct http_request *request, const char *data, size_t *length) {
+    const struct http_upload *upload = request->route->upload;
+    request->received += *length;
+    if (request->received > (uint64_t)upload->bytes_max + DISCARD_BYTES_MAX)
+        return MHD_NO;
+    upload->piece(request->upload, data, *length);
+    *length = 0;
     return MHD_YES;
 }
 
@@ -141,18 +196,21 @@ static enum MHD_Result handle(struct http_request *request) {
     struct http_server *server = request->server;
     if (server->closing)
         return MHD_NO;
-    request->state = REQUEST_HANDLING;
+    set_busy(request);
     request->whole = true;
-    request->whole_at = uv_hrtime();
-    server->pending++;
+    request->state = REQUEST_HANDLING;
+    if (!request->pending)
+        count_pending(request);
     if (request->refusal)
         http_refuse(request, request->refusal, request->server->routes);
+    else if (request->route->upload)
+        request->route->upload->end(request->upload);
     else
         request->route->handle(request, server->context);
     if (request->state == REQUEST_ANSWERED)
         return queue_response(request);
     request->state = REQUEST_WAITING;
-    LIST_INSERT_HEAD(&server->unsuspended, request, link);
+    set_idle(request);
     return MHD_YES;
 }
 
@@ -165,8 +223,9 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *mhd, cons
     (void)version;
     if (!request->method)
         return begin(request, method);
-    if (*length)
-        return take_body(request, data, length);
+    if (*length && request->state == REQUEST_RECEIVING)
+        return !request->refusal && request->route->upload ? take_piece(request, data, length)
+                                                           : take_body(request, data, length);
     switch (request->state) {
     case REQUEST_RECEIVING:
         return handle(request);
@@ -189,11 +248,14 @@ static void on_completed(
         return;
     *state = NULL;
     assert(request->state != REQUEST_HANDLING);
-    if (request->state == REQUEST_WAITING)
+    if (request->idle)
         LIST_REMOVE(request, link);
+    if (request->left)
+        request->left(request->left_context);
     if (request->response)
         MHD_destroy_response(request->response);
-    request->server->pending -= request->whole;
+    free(request->parts.bytes);
+    request->server->pending -= request->pending;
     request->connection->request = NULL;
     request->connection->watched.busy = false;
     struct arena *arena = request->arena;
@@ -247,18 +309,11 @@ static void suspend_waiting(struct http_server *server) {
     }
 }
 
-static void stop_waiting(struct http_request *request, enum request_state state) {
-    LIST_REMOVE(request, link);
-    request->state = state;
-    request->server->run_due = true;
-    if (request->suspended)
-        MHD_resume_connection(request->connection->mhd);
-    request->suspended = false;
-}
-
 static void drop(struct http_request *request) {
     void (*left)(void *context) = request->left;
-    stop_waiting(request, REQUEST_DROPPED);
+    set_busy(request);
+    request->state = REQUEST_DROPPED;
+    request->left = NULL;
     if (left)
         left(request->left_context);
 }
@@ -435,14 +490,13 @@ static void add_response_header(struct http_request *request, const char *name, 
         log_error("http_header_refused", log_string("name", name));
 }
 
-void http_respond(
-    struct http_request *request, int status, const char *content_type, const char *body, size_t length) {
+/* Takes request->response for the answer. */
+static void answer(struct http_request *request, int status, const char *content_type) {
     struct http_server *server = request->server;
     assert(request->state == REQUEST_HANDLING || request->state == REQUEST_WAITING);
-    request->status = status;
-    request->response = MHD_create_response_from_buffer(length, (void *)body, MHD_RESPMEM_MUST_COPY);
     if (!request->response)
         abort();
+    request->status = status;
     add_response_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
     for (const struct header_line *line = request->headers; line; line = line->next)
         add_response_header(request, line->name, line->value);
@@ -452,10 +506,51 @@ void http_respond(
         server->answered(server->answered_context, http_method_label(request),
             request->route ? request->route->path : "", status,
             (double)(uv_hrtime() - request->whole_at) / 1e9);
-    if (request->state == REQUEST_WAITING)
-        stop_waiting(request, REQUEST_ANSWERED);
-    else
-        request->state = REQUEST_ANSWERED;
+    set_busy(request);
+    request->state = REQUEST_ANSWERED;
+}
+
+void http_respond(
+    struct http_request *request, int status, const char *content_type, const char *body, size_t length) {
+    request->response = MHD_create_response_from_buffer(length, (void *)body, MHD_RESPMEM_MUST_COPY);
+    request->left = NULL;
+    answer(request, status, content_type);
+}
+
+static ssize_t read_parts(void *context, uint64_t position, char *out, size_t room) {
+    struct http_request *request = context;
+    (void)position;
+    if (request->state == REQUEST_DROPPED)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    size_t taken = http_parts_take(request, out, room);
+    if (taken)
+        return (ssize_t)taken;
+    if (request->parts.ended)
+        return request->parts.broken ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+    set_idle(request);
+    return 0;
+}
+
+void http_respond_parts(struct http_request *request, int status, const char *content_type,
+    void (*more)(void *context), void *context) {
+    request->parts = (struct answer_parts){.more = more, .context = context};
+    request->response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PART_BYTES, read_parts, request, NULL);
+    answer(request, status, content_type);
+}
+
+void http_parts_ready(struct http_request *request) {
+    set_busy(request);
+}
+
+void http_pause(struct http_request *request) {
+    if (!request->whole && !request->idle)
+        set_idle(request);
+}
+
+void http_resume(struct http_request *request) {
+    if (!request->whole)
+        set_busy(request);
 }
 
 const char *http_title(int status) {

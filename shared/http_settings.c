@@ -49,3 +49,7 @@ void http_server_default_port(const char *port) {
         if (setting->value == &http_settings.port)
             setting->otherwise = port;
 }
+
+int64_t http_body_bytes_max(void) {
+    return http_settings.body_bytes_max;
+}

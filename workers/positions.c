@@ -1,4 +1,4 @@
-/* A sorted list of runs of finished offsets, and its two encodings. */
+/* A sorted list of runs of finished offsets, its two encodings, and what stands in their head. */
 #include "workers/positions.h"
 
 #include <openssl/evp.h>
@@ -8,10 +8,12 @@
 #include "shared/arena.h"
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     FORM_BITS = 1, /* bit i: offset lowest + i is finished */
     FORM_RUNS = 2, /* varints: unfinished, finished, unfinished, … from lowest on */
-    HEAD_BYTES = 2 + 8,
+    /* Version 1 had version, form and lowest; then came starts, and from lowest on begun and alone + 1. */
+    FIRST_HEAD_BYTES = 1 + 1 + 8,
+    HEAD_BYTES = FIRST_HEAD_BYTES + 1 + 4 + 4,
     CHECKSUM_BYTES = 4,
     BYTES_MAX = POSITIONS_METADATA_MAX / 4 * 3,
     PAYLOAD_MAX = BYTES_MAX - HEAD_BYTES - CHECKSUM_BYTES,
@@ -25,7 +27,12 @@ struct positions {
     int64_t lowest;
     int64_t next; /* above every offset begun so far */
     size_t unfinished;
-    struct span *spans; /* ascending, apart from each other, all above lowest */
+    int starts;             /* restored: at the lowest offset of then */
+    int64_t started_lowest; /* that offset */
+    int64_t begun;          /* every job that ever worked here is below */
+    int64_t begun_restored; /* begun as it was restored */
+    int64_t alone;          /* restored; -1: none */
+    struct span *spans;     /* ascending, apart from each other, all above lowest */
     size_t count, capacity;
 };
 
@@ -34,6 +41,8 @@ struct positions *positions_create(int64_t lowest) {
     if (!positions)
         abort();
     positions->lowest = positions->next = lowest;
+    positions->begun = positions->begun_restored = positions->started_lowest = lowest;
+    positions->alone = -1;
     return positions;
 }
 
@@ -118,6 +127,31 @@ void positions_finish(struct positions *positions, int64_t offset) {
     add(positions, offset, offset + 1);
 }
 
+int64_t positions_next(const struct positions *positions) {
+    return positions->next;
+}
+
+void positions_skip(struct positions *positions, int64_t offset) {
+    add(positions, positions->next, offset);
+    if (offset > positions->next)
+        positions->next = offset;
+}
+
+void positions_announce(struct positions *positions, int64_t end) {
+    if (end > positions->begun)
+        positions->begun = end;
+}
+
+int positions_starts(const struct positions *positions) {
+    if (positions->starts >= POSITIONS_STARTS_MAX)
+        return positions->lowest < positions->begun_restored ? positions->starts : 0;
+    return positions->lowest == positions->started_lowest ? positions->starts : 0;
+}
+
+int64_t positions_killer(const struct positions *positions) {
+    return positions->alone;
+}
+
 static size_t varint_bytes(uint64_t value) {
     size_t bytes = 1;
     for (; value >= 0x80; value >>= 7)
@@ -176,27 +210,60 @@ static void checksum(const unsigned char *data, size_t length, unsigned char out
     memcpy(out, digest, CHECKSUM_BYTES);
 }
 
-char *positions_encode(const struct positions *positions, struct arena *arena) {
-    if (!positions->count)
-        return NULL;
-    unsigned char bits[BYTES_MAX], runs[BYTES_MAX];
-    size_t bit_bytes = put_bits(positions, bits + HEAD_BYTES, PAYLOAD_MAX);
-    size_t run_bytes = put_runs(positions, runs + HEAD_BYTES, PAYLOAD_MAX);
-    bool use_runs = run_bytes && (!bit_bytes || run_bytes < bit_bytes);
-    size_t bytes = use_runs ? run_bytes : bit_bytes;
-    if (!bytes)
-        return NULL; /* positions_fit keeps this from happening; what is left out is served once more */
-    unsigned char *data = use_runs ? runs : bits;
-    data[0] = VERSION;
-    data[1] = use_runs ? FORM_RUNS : FORM_BITS;
-    for (int i = 0; i < 8; i++)
-        data[2 + i] = (unsigned char)((uint64_t)positions->lowest >> (8 * i));
-    bytes += HEAD_BYTES;
+static void put_integer(unsigned char *out, uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; i++)
+        out[i] = (unsigned char)(value >> (8 * i));
+}
+
+static uint64_t get_integer(const unsigned char *data, int bytes) {
+    uint64_t value = 0;
+    for (int i = 0; i < bytes; i++)
+        value |= (uint64_t)data[i] << (8 * i);
+    return value;
+}
+
+/* An offset from lowest on in four bytes; 0 for one below, and the most there is for one too far above. */
+static void put_distance(unsigned char *out, int64_t distance) {
+    put_integer(out, distance < 0 ? 0 : distance > UINT32_MAX ? UINT32_MAX : (uint64_t)distance, 4);
+}
+
+static void put_head(
+    const struct positions *positions, const struct positions_work *work, unsigned char *out) {
+    int starts = positions_starts(positions);
+    if (work->running && starts < POSITIONS_STARTS_MAX)
+        starts++;
+    /* While jobs begin one at a time, those that did so before remain the ones to be told apart. */
+    int64_t begun =
+        positions_starts(positions) >= POSITIONS_STARTS_MAX ? positions->begun_restored : positions->begun;
+    out[0] = VERSION;
+    put_integer(out + 2, (uint64_t)positions->lowest, 8);
+    out[FIRST_HEAD_BYTES] = (unsigned char)starts;
+    put_distance(out + FIRST_HEAD_BYTES + 1, begun - positions->lowest);
+    put_distance(out + FIRST_HEAD_BYTES + 5, work->alone < 0 ? 0 : work->alone + 1 - positions->lowest);
+}
+
+static char *to_text(unsigned char *data, size_t bytes, struct arena *arena) {
     checksum(data, bytes, data + bytes);
     bytes += CHECKSUM_BYTES;
     char *text = arena_alloc(arena, bytes / 3 * 4 + 5);
     EVP_EncodeBlock((unsigned char *)text, data, (int)bytes);
     return text;
+}
+
+char *positions_encode(
+    const struct positions *positions, const struct positions_work *work, struct arena *arena) {
+    if (!positions->count && !work->running && !positions_starts(positions))
+        return NULL;
+    unsigned char bits[BYTES_MAX], runs[BYTES_MAX];
+    size_t bit_bytes = positions->count ? put_bits(positions, bits + HEAD_BYTES, PAYLOAD_MAX) : 0;
+    size_t run_bytes = put_runs(positions, runs + HEAD_BYTES, PAYLOAD_MAX);
+    /* positions_fit keeps a set from fitting neither form; without it its messages would be served once more.
+     */
+    bool use_runs = !bit_bytes || (run_bytes && run_bytes < bit_bytes);
+    unsigned char *data = use_runs ? runs : bits;
+    put_head(positions, work, data);
+    data[1] = use_runs ? FORM_RUNS : FORM_BITS;
+    return to_text(data, HEAD_BYTES + (use_runs ? run_bytes : bit_bytes), arena);
 }
 
 static bool restore_runs(struct positions *positions, const unsigned char *data, size_t length) {
@@ -225,29 +292,45 @@ static void restore_bits(struct positions *positions, const unsigned char *data,
             add(positions, lowest + (int64_t)i, lowest + (int64_t)i + 1);
 }
 
-bool positions_restore(struct positions *positions, const char *metadata) {
+/* The bytes that metadata holds, without its checksum; 0 when it is not ours. */
+static size_t from_text(const char *metadata, unsigned char data[BYTES_MAX + 3]) {
     size_t length = strlen(metadata);
-    unsigned char data[BYTES_MAX + 3], expected[CHECKSUM_BYTES];
+    unsigned char expected[CHECKSUM_BYTES];
     if (length > POSITIONS_METADATA_MAX || length % 4 || !length)
-        return false;
+        return 0;
     int decoded = EVP_DecodeBlock(data, (const unsigned char *)metadata, (int)length);
-    if (decoded < HEAD_BYTES + CHECKSUM_BYTES)
-        return false;
+    if (decoded < FIRST_HEAD_BYTES + CHECKSUM_BYTES)
+        return 0;
     /* EVP_DecodeBlock counts the padding as bytes. */
     size_t bytes = (size_t)decoded - (metadata[length - 1] == '=') - (metadata[length - 2] == '=');
-    if (bytes < HEAD_BYTES + CHECKSUM_BYTES)
-        return false;
+    if (bytes < FIRST_HEAD_BYTES + CHECKSUM_BYTES)
+        return 0;
     bytes -= CHECKSUM_BYTES;
     checksum(data, bytes, expected);
-    uint64_t lowest = 0;
-    for (int i = 0; i < 8; i++)
-        lowest |= (uint64_t)data[2 + i] << (8 * i);
-    if (memcmp(expected, data + bytes, CHECKSUM_BYTES) != 0 || data[0] != VERSION ||
-        (int64_t)lowest != positions->lowest)
+    bool known = data[0] == 1 || (data[0] == VERSION && bytes >= HEAD_BYTES);
+    return known && memcmp(expected, data + bytes, CHECKSUM_BYTES) == 0 ? bytes : 0;
+}
+
+static void restore_head(struct positions *positions, const unsigned char *data) {
+    int64_t alone = (int64_t)get_integer(data + FIRST_HEAD_BYTES + 5, 4);
+    positions->starts = data[FIRST_HEAD_BYTES];
+    positions->started_lowest = positions->lowest;
+    positions->begun_restored = positions->begun =
+        positions->lowest + (int64_t)get_integer(data + FIRST_HEAD_BYTES + 1, 4);
+    positions->alone = alone ? positions->lowest + alone - 1 : -1;
+}
+
+bool positions_restore(struct positions *positions, const char *metadata) {
+    unsigned char data[BYTES_MAX + 3];
+    size_t bytes = from_text(metadata, data);
+    if (!bytes || (int64_t)get_integer(data + 2, 8) != positions->lowest)
         return false;
+    size_t head = data[0] == VERSION ? HEAD_BYTES : FIRST_HEAD_BYTES;
+    if (data[0] == VERSION)
+        restore_head(positions, data);
     if (data[1] == FORM_RUNS)
-        return restore_runs(positions, data + HEAD_BYTES, bytes - HEAD_BYTES);
-    restore_bits(positions, data + HEAD_BYTES, bytes - HEAD_BYTES);
+        return restore_runs(positions, data + head, bytes - head);
+    restore_bits(positions, data + head, bytes - head);
     return true;
 }
 

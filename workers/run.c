@@ -13,81 +13,6 @@
 #include "shared/replies.h"
 #include "workers/run_private.h"
 
-struct run_settings run_settings;
-
-struct setting run_setting_rows[] = {
-    {.name = "WORKER_IN_FLIGHT_MAX",
-        .type = SETTING_INTEGER,
-        .value = &run_settings.in_flight_max,
-        .otherwise = "1000",
-        .min = 8,
-        .max = 100000,
-        .help = "Most jobs under way at once; past it topics are not read"},
-    {.name = "WORKER_IN_FLIGHT_BYTES_MAX",
-        .type = SETTING_INTEGER,
-        .value = &run_settings.in_flight_bytes_max,
-        .otherwise = "67108864",
-        .min = 1048576,
-        .max = 1e12,
-        .help = "Most bytes of messages under way at once"},
-    {.name = "WORKER_COMMIT_INTERVAL_MS",
-        .type = SETTING_INTEGER,
-        .value = &run_settings.commit_interval_ms,
-        .otherwise = "50",
-        .min = 1,
-        .max = 60000,
-        .help = "How often positions are committed, in milliseconds"},
-    {.name = "WORKER_TRIES_MAX",
-        .type = SETTING_INTEGER,
-        .value = &run_settings.tries_max,
-        .otherwise = "5",
-        .min = 1,
-        .max = 1000,
-        .help = "Tries of a job before it becomes a dead letter"},
-    {.name = "WORKER_GRACE_MS",
-        .type = SETTING_INTEGER,
-        .value = &run_settings.grace_ms,
-        .otherwise = "30000",
-        .min = 0,
-        .max = 3600000,
-        .help = "How long a stopping worker waits for its jobs, in milliseconds"},
-    {.name = "WORKER_REVOKE_HOLD_MS",
-        .type = SETTING_INTEGER,
-        .value = &run_settings.revoke_hold_ms,
-        .otherwise = "30000",
-        .min = 0,
-        .max = 300000,
-        .help = "How long a partition that is to go elsewhere waits for its jobs, in milliseconds"},
-    {0},
-};
-
-struct metric run_metrics[] = {
-    {.name = "agent_jobs_in_flight",
-        .type = METRIC_GAUGE,
-        .help = "Jobs under way.",
-        .labels = {"service", "lane"}},
-    {.name = "agent_consumer_lag",
-        .type = METRIC_GAUGE,
-        .help = "Messages of a partition that are not finished.",
-        .labels = {"service", "topic", "partition"}},
-    {.name = "agent_job_retries_total",
-        .type = METRIC_COUNTER,
-        .help = "Tries of jobs that failed and came again.",
-        .labels = {"service"}},
-    {.name = "agent_dead_letters_total",
-        .type = METRIC_COUNTER,
-        .help = "Jobs that were given up.",
-        .labels = {"service"}},
-    {.name = "agent_kafka_round_trip_seconds",
-        .type = METRIC_HISTOGRAM,
-        .help = "From handing a record to the producer to its acknowledgement.",
-        .labels = {"service"}},
-    {0},
-};
-struct metric *const metric_in_flight = &run_metrics[0], *const metric_lag = &run_metrics[1],
-                     *const metric_retries = &run_metrics[2], *const metric_dead_letters = &run_metrics[3],
-                     *const metric_round_trip = &run_metrics[4];
-
 /* How long the group may take to let us go. */
 enum { LEAVE_MS = 5000 };
 
@@ -97,82 +22,68 @@ static const int TURN[LANE_COUNT] = {[LANE_HIGH] = 256, [LANE_NORMAL] = 64, [LAN
 /* The share of all places that other lanes leave free for a lane, as a divisor. */
 static const int RESERVED[LANE_COUNT] = {[LANE_HIGH] = 4, [LANE_NORMAL] = 8, [LANE_LOW] = 16};
 
-static size_t lane_room(const struct run *run, enum lane lane) {
+size_t run_lane_room(const struct run *run, enum lane lane) {
     size_t max = (size_t)run_settings.in_flight_max, taken = 0;
-    if (run->in_flight_bytes >= (size_t)run_settings.in_flight_bytes_max && run->in_flight[lane])
+    if (run->in_flight_bytes >= (size_t)run_settings.in_flight_bytes_max &&
+        run->in_flight[lane] + run->held[lane])
         return 0;
     for (int other = 0; other < LANE_COUNT; other++) {
         size_t reserved = other == (int)lane ? 0 : max / (size_t)RESERVED[other];
-        taken += run->in_flight[other] > reserved ? run->in_flight[other] : reserved;
+        size_t its = run->in_flight[other] + run->held[other];
+        taken += its > reserved ? its : reserved;
     }
     return taken < max ? max - taken : 0;
 }
 
-static void hold(struct run *run, struct job *job) {
-    struct job **end = &run->held[job->lane];
-    while (*end)
-        end = &(*end)->internal->next;
-    *end = job;
-}
-
-void run_drop_held(struct run *run) {
-    for (int lane = 0; lane < LANE_COUNT; lane++)
-        for (struct job **link = &run->held[lane]; *link;) {
-            struct job *job = *link;
-            if (!job->internal->partition->leaving) {
-                link = &job->internal->next;
-                continue;
-            }
-            *link = job->internal->next;
-            struct arena *arena = job->arena;
-            arena_destroy(&arena);
-        }
-}
-
-/* Begins held jobs as far as their partitions take them; true when none is left. */
-static bool begin_held(struct run *run, enum lane lane) {
-    struct job *job;
-    while ((job = run->held[lane]) && positions_fit(job->internal->partition->positions, job->offset)) {
-        run->held[lane] = job->internal->next;
-        job->internal->next = NULL;
-        job_begin(job);
-    }
-    return job == NULL;
-}
-
-static void on_message(void *context, int lane, const struct kafka_message *message) {
+static void on_message(void *context, int queue, const struct kafka_message *message) {
     struct run *run = context;
     struct partition *partition = partition_find(run, message->topic, message->partition);
+    (void)queue;
     if (!partition || partition->leaving || positions_finished(partition->positions, message->offset))
         return;
-    struct job *job = job_from_message(run, partition, message);
-    if (run->held[lane] || !positions_fit(partition->positions, message->offset))
-        hold(run, job);
-    else
-        job_begin(job);
+    gate_take(run, job_from_message(run, partition, message));
 }
 
 static bool may_read(const struct run *run) {
     return run->consumer && !run->draining && (!run->pg || pg_ready(run->pg));
 }
 
+/* Reads a lane's share of this turn; true when there may be more. */
+static bool read_lane(struct run *run, enum lane lane) {
+    int turn = TURN[lane];
+    while (turn > 0) {
+        size_t room = run_lane_room(run, lane);
+        run->full = run->full || !room;
+        int most = room < (size_t)turn ? (int)room : turn;
+        int count = room ? kafka_consumer_read(run->consumer, lane, most, on_message) : 0;
+        if (!count)
+            return false;
+        turn -= count;
+    }
+    return true;
+}
+
+static bool read_deferred(struct run *run) {
+    if (run->held[QUEUE_DEFERRED] || !deferred_room(run))
+        return false;
+    return kafka_consumer_read(run->consumer, QUEUE_DEFERRED, TURN[LANE_LOW], on_message) > 0;
+}
+
 static void on_readable(void *context) {
     struct run *run = context;
     bool more = false;
     run->full = false;
-    for (int lane = 0; lane < LANE_COUNT && may_read(run); lane++) {
-        int turn = TURN[lane];
-        while (turn > 0) {
-            size_t room = begin_held(run, lane) ? lane_room(run, lane) : 0;
-            run->full = run->full || !room;
-            int most = room < (size_t)turn ? (int)room : turn;
-            int count = room ? kafka_consumer_read(run->consumer, lane, most, on_message) : 0;
-            if (!count)
-                break;
-            turn -= count;
-        }
-        more = more || turn <= 0;
-    }
+    if (!may_read(run))
+        return;
+    gate_begin_held(run);
+    deferred_begin_due(run);
+    for (int lane = 0; lane < LANE_COUNT && may_read(run); lane++)
+        more = read_lane(run, lane) || more;
+    if (run->defers && may_read(run))
+        more = read_deferred(run) || more;
+    gate_begin_held(run);
+    for (int queue = 0; queue < QUEUE_COUNT; queue++)
+        run->full = run->full || run->held[queue];
     if (more)
         kafka_consumer_wake(run->consumer);
 }
@@ -251,6 +162,7 @@ static void drain(struct run *run, const char *cause) {
     run->draining = true;
     log_info("stopping", log_string("signal", cause), log_integer("jobs", (int64_t)in_flight(run)));
     http_server_stop_accepting(run->http);
+    gate_drop(run, true);
     uv_timer_start(&run->grace_timer, on_grace_timer, (uint64_t)run_settings.grace_ms, 0);
     leave_when_idle(run, false);
 }
@@ -269,8 +181,8 @@ static void open_consumer(struct run *run) {
         &run->loop, &(struct kafka_consumer_options){
                         .group = arena_format(arena_create(64), "moru-%s", run->worker->service),
                         .topics = run->topics,
-                        .queues = run->lanes,
-                        .queue_count = LANE_COUNT,
+                        .queues = run->queues,
+                        .queue_count = QUEUE_COUNT,
                         .assigned = partitions_assigned,
                         .revoked = partitions_revoked,
                         .readable = on_readable,
@@ -338,6 +250,12 @@ static void before_scrape(void *context) {
             metric_in_flight, (double)run->in_flight[lane], run->worker->service, lane_name((enum lane)lane));
     metric_count(metric_retries, 0, run->worker->service);
     metric_count(metric_dead_letters, 0, run->worker->service);
+    metric_count(metric_deferred, 0, run->worker->service);
+    metric_set(metric_unsent, (double)run->unsent, run->worker->service);
+    size_t waiting = 0;
+    for (int lane = 0; lane < LANE_COUNT; lane++)
+        waiting += run->waiting[lane].count;
+    metric_set(metric_waiting, (double)waiting, run->worker->service);
     partitions_update_lag(run);
 }
 
@@ -345,23 +263,33 @@ static int names_of(const struct topic *topic) {
     return topic->lanes ? LANE_COUNT : 1;
 }
 
-/* Inputs with their lanes, and all that must exist. A topic without lanes is read like the high one: what
+static int add_input(struct run *run, int count, const char *topic, int queue) {
+    run->topics[count] = topic;
+    run->queues[count] = queue;
+    return count + 1;
+}
+
+/* Inputs with their queues, and all that must exist. A topic without lanes is read like the high one: what
  * comes there is small in number, and somebody may wait for it. */
 static const char **collect_topics(struct run *run, struct arena *arena) {
     const struct topic *const *lists[] = {run->worker->inputs, run->worker->outputs};
     const char **all = arena_alloc(arena, sizeof *all * 64);
     run->topics = arena_alloc(arena, sizeof *all * 64);
-    run->lanes = arena_alloc(arena, sizeof *run->lanes * 64);
+    run->queues = arena_alloc(arena, sizeof *run->queues * 64);
     int inputs = 0, count = 0;
     for (int list = 0; list < 2; list++)
         for (int i = 0; lists[list][i] && count < 60; i++)
             for (int lane = 0; lane < names_of(lists[list][i]); lane++) {
                 all[count++] = lists[list][i]->kafka_names[lane];
-                if (list == 0) {
-                    run->lanes[inputs] = lane;
-                    run->topics[inputs++] = lists[list][i]->kafka_names[lane];
-                }
+                if (list == 0)
+                    inputs = add_input(run, inputs, lists[list][i]->kafka_names[lane], lane);
             }
+    /* The positions of a worker that holds its own are not those of deferred. */
+    run->defers = inputs && !run->worker->assigned;
+    if (run->defers) {
+        add_input(run, inputs, TOPIC_DEFERRED.kafka_names[0], QUEUE_DEFERRED);
+        all[count++] = TOPIC_DEFERRED.kafka_names[0];
+    }
     if (run->worker->replied)
         all[count++] = TOPIC_REPLIES.kafka_names[0];
     all[count] = TOPIC_DEAD_LETTERS.kafka_names[0];
@@ -407,6 +335,7 @@ static void start_timers(struct run *run) {
     uv_timer_init(&run->loop, &run->commit_timer);
     uv_timer_init(&run->loop, &run->revoke_timer);
     uv_timer_init(&run->loop, &run->grace_timer);
+    deferred_open(run);
     run->commit_timer.data = run->revoke_timer.data = run->grace_timer.data = run;
     uint64_t interval = (uint64_t)run_settings.commit_interval_ms;
     uv_timer_start(&run->commit_timer, on_commit_timer, interval, interval);

@@ -16,14 +16,17 @@
 #include "shared/trace.h"
 
 struct arena;
+struct buffer;
 struct kafka_header;
 struct pg;
+struct result;
 struct run;
 
 /* One piece of work. It lives in its arena, and both end once all its outputs are acknowledged. */
 struct job {
     struct arena *arena;
     struct run *run;
+    /* Where it came from first, also when it was deferred since. */
     const char *topic; /* Kafka name; NULL for a job that came by HTTP */
     enum lane lane;
     int partition;
@@ -64,13 +67,15 @@ struct worker {
     void *(*open)(struct run *run);
     /* Called for each try of a job. Ends it, now or later, with exactly one of the calls below. */
     void (*handle)(struct job *job);
+    /* A job from a topic has ended and is about to be freed, however it went; may be NULL. */
+    void (*ended)(struct job *job);
     /* Called once, when Kafka, Postgres and replies (where they are needed) are there; may be NULL. */
     void (*began)(struct run *run);
     /* For a worker that asks others and waits: what comes for this process on the topic replies, as a message
      * of schema reply; key is the request id. NULL: it asks nobody. */
     void (*replied)(struct run *run, const char *key, const char *value, size_t length);
-    /* For a worker that holds its own positions: partitions came; answer, now or later, with run_start. NULL:
-     * Kafka holds them. */
+    /* For a worker that holds its own positions: partitions came; answer, now or later, with run_start. Its
+     * jobs are not deferred: they wait for their next try in memory. NULL: Kafka holds them. */
     void (*assigned)(struct run *run, const struct run_position *positions, int count);
     void (*close)(void *state);
 };
@@ -133,6 +138,16 @@ void *job_worker(const struct job *job);
 /* The last header of that name as a C string in the job's arena, or NULL. */
 const char *job_header(const struct job *job, const char *name);
 
+/* A header to be read, and whether its value is a number. */
+struct header_field {
+    const char *name; /* NULL ends the list */
+    bool number;
+};
+
+/* Appends the headers of these names as a JSON object, for a schema that describes them: - becomes _ in
+ * names, one that is not there is null. */
+void job_headers_json(struct job *job, const struct header_field *fields, struct buffer *json);
+
 /* Adds an output, sent by job_done with CloudEvents headers of this type. topic is a Kafka name and partition
  * -1, or a partition; key, value and type are borrowed and live in the job's arena or longer. */
 void job_emit(struct job *job, const char *topic, int partition, const char *key, const char *value,
@@ -142,12 +157,19 @@ void job_emit(struct job *job, const char *topic, int partition, const char *key
  * it for good it is left out, since whoever waits also asks Postgres. */
 void job_emit_reply(struct job *job, int partition, const char *key, const char *value, size_t length);
 
+/* Adds the reply with this result (schemas/result.h) for whoever waits for the job, if anybody does. */
+void job_emit_result(struct job *job, const struct result *result);
+
 /* The job is done once its outputs are acknowledged. */
 void job_done(struct job *job);
 
+/* The job, which nothing was begun for, repeats first, which is under way: it is done when that one ends,
+ * however that goes. */
+void job_join(struct job *job, struct job *first);
+
 /* It failed in a way that may pass: it is handled again after a back-off with full jitter, at least
- * retry_after_ms
- * (-1: nothing said); after the last try it is rejected with this reason. */
+ * retry_after_ms (-1: nothing said); after the last try it is rejected with this reason. A wait of more than
+ * 5 s is spent on the topic deferred: then another process may take it up, and state begins anew. */
 void job_retry(struct job *job, const char *reason, int64_t retry_after_ms);
 
 /* What the worker needs is away (Postgres): it is handled again when that is back; no try is counted. */

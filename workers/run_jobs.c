@@ -14,8 +14,11 @@
 enum {
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MAX_MS = 10000,
-    RETRY_AFTER_MAX_MS = 60000,
-    RESEND_MS = 100,
+    RETRY_AFTER_MAX_MS = 60000, /* of what waits here */
+    DEFERRED_MAX_MS = 600000,
+    DEFER_FROM_MS = 5000,
+    RESEND_FIRST_MS = 100,
+    RESEND_MAX_MS = 10000,
     AWAY_MS = 50,
     OUTPUT_HEADERS_MAX = KAFKA_HEADERS_MAX + 12,
     ARENA_BYTES = 8192,
@@ -74,7 +77,7 @@ struct job *job_from_message(
     struct run *run, struct partition *partition, const struct kafka_message *message) {
     struct job *job = job_create(run, arena_create(ARENA_BYTES + 2 * message->length));
     job->topic = partition->topic;
-    job->lane = partition->lane;
+    job->lane = partition->queue == QUEUE_DEFERRED ? LANE_LOW : (enum lane)partition->queue;
     job->partition = message->partition;
     job->offset = message->offset;
     if (message->key && !memchr(message->key, '\0', message->key_length))
@@ -88,8 +91,14 @@ struct job *job_from_message(
     if (uuid_valid(job->key))
         job->request_id = job->key;
     job->internal->partition = partition;
+    job->internal->offset = message->offset;
     job->internal->bytes = message->length;
     return job;
+}
+
+static void reject_killer(struct job *job) {
+    job_reject(
+        job, "the worker ended each time while it worked on this message, the last time on nothing else");
 }
 
 void job_begin(struct job *job) {
@@ -97,8 +106,24 @@ void job_begin(struct job *job) {
     link_job(job);
     run->in_flight[job->lane]++;
     run->in_flight_bytes += job->internal->bytes;
-    positions_begin(job->internal->partition->positions, job->offset);
-    run->worker->handle(job);
+    if (!job->internal->waited)
+        positions_begin(job->internal->partition->positions, job->internal->offset);
+    gate_job_began(job);
+    if (job->internal->offset == positions_killer(job->internal->partition->positions))
+        reject_killer(job);
+    else if (job->internal->waited && !job->internal->understood)
+        job_reject(job, "a deferred message whose headers do not tell where it came from");
+    else
+        run->worker->handle(job);
+}
+
+void job_skip(struct job *job) {
+    struct partition *partition = job->internal->partition;
+    positions_begin(partition->positions, job->internal->offset);
+    positions_finish(partition->positions, job->internal->offset);
+    partition->dirty = true;
+    struct arena *arena = job->arena;
+    arena_destroy(&arena);
 }
 
 struct job *job_direct(struct run *run, const char *request_id, const char *traceparent, void *state,
@@ -139,26 +164,50 @@ static void start_timer(struct job *job, uint64_t ms, uv_timer_cb expired) {
     uv_timer_start(timer, expired, ms, 0);
 }
 
-static void job_end(struct job *job, const char *reason) {
+static void job_end(struct job *job, const char *reason);
+
+void job_join(struct job *job, struct job *first) {
+    job->internal->next_joined = first->internal->joined;
+    first->internal->joined = job;
+}
+
+static void end_joined(struct job *job) {
+    while (job) {
+        struct job *next = job->internal->next_joined;
+        job_end(job, NULL);
+        job = next;
+    }
+}
+
+static void end_from_topic(struct job *job) {
     struct run *run = job->run;
     struct job_internal *internal = job->internal;
-    struct partition *partition = internal->partition;
+    if (run->worker->ended)
+        run->worker->ended(job);
+    run->in_flight[job->lane]--;
+    run->in_flight_bytes -= internal->bytes;
+    run->unsent -= internal->unsent;
+    positions_finish(internal->partition->positions, internal->offset);
+    gate_job_ended(run, internal->partition);
+}
+
+static void job_end(struct job *job, const char *reason) {
+    struct run *run = job->run;
+    struct partition *partition = job->internal->partition;
+    struct job *joined = job->internal->joined;
     stop_timer(job);
     unlink_job(job);
-    if (internal->finished) {
-        internal->finished(job, reason);
-        run->direct--;
+    if (partition) {
+        end_from_topic(job);
     } else {
-        run->in_flight[job->lane]--;
-        run->in_flight_bytes -= internal->bytes;
-        positions_finish(partition->positions, job->offset);
-        partition->dirty = true;
+        job->internal->finished(job, reason);
+        run->direct--;
     }
-    int64_t partition_jobs = partition ? (int64_t)positions_unfinished(partition->positions) : 0;
     struct arena *arena = job->arena;
     arena_destroy(&arena);
-    if (partition && !partition_jobs)
+    if (partition)
         partition_ended(run, partition);
+    end_joined(joined);
     run_job_ended(run);
 }
 
@@ -238,50 +287,90 @@ static void on_resend(uv_timer_t *timer) {
     send_outputs(job);
 }
 
+/* Again after a back-off, which doubles; one line of the log each time. */
+static void resend_later(struct job *job) {
+    struct job_internal *internal = job->internal;
+    uint64_t wait_ms = internal->resend_ms ? internal->resend_ms : RESEND_FIRST_MS;
+    internal->resend_ms = wait_ms * 2 < RESEND_MAX_MS ? wait_ms * 2 : RESEND_MAX_MS;
+    if (internal->resend_reason)
+        log_warn("output_not_acknowledged", log_job(job), log_string("reason", internal->resend_reason),
+            log_bool("dead_letter", internal->rejected), log_integer("wait_ms", (int64_t)wait_ms));
+    if (internal->rejected && !internal->unsent && internal->resend_reason) {
+        internal->unsent = true;
+        job->run->unsent++;
+    }
+    start_timer(job, wait_ms, on_resend);
+}
+
+static void on_retry(uv_timer_t *timer);
+
+/* An output that Kafka will never take. */
+static void on_refused(struct job *job, struct output *output, const char *reason) {
+    struct job_internal *internal = job->internal;
+    log_warn("output_refused", log_job(job), log_string("topic", output->record.topic),
+        log_string("reason", reason));
+    output->record.topic = NULL;
+    if (output->optional)
+        return;
+    if (!internal->deferring) {
+        job_reject(job, arena_format(job->arena, "the result was refused by Kafka: %s", reason));
+        return;
+    }
+    internal->deferring = false;
+    start_timer(job, internal->retry_ms, on_retry);
+}
+
+static bool any_unsent(const struct job *job) {
+    for (const struct output *output = job->internal->outputs; output; output = output->next)
+        if (output->record.topic)
+            return true;
+    return false;
+}
+
 static void on_acknowledged(void *context, enum kafka_outcome outcome, const char *reason) {
     struct output *output = context;
     struct job *job = output->job;
     struct job_internal *internal = job->internal;
+    uint64_t sent_at = output->sent_at;
     internal->unacknowledged--;
+    output->sent_at = 0;
     if (outcome == KAFKA_DELIVERED) {
-        metric_observe(
-            metric_round_trip, (double)(uv_hrtime() - output->sent_at) / 1e9, job->run->worker->service);
-        output->sent_at = 0;
+        metric_observe(metric_round_trip, (double)(uv_hrtime() - sent_at) / 1e9, job->run->worker->service);
         output->record.topic = NULL; /* sent: not again, should another one fail */
-    } else {
-        log_warn("output_not_acknowledged", log_job(job), log_string("topic", output->record.topic),
-            log_string("reason", reason));
-    }
-    if (outcome == KAFKA_REFUSED && (output->optional || !internal->rejected))
-        output->record.topic = NULL;
-    if (outcome == KAFKA_REFUSED && !output->optional && !internal->rejected) {
-        job_reject(job, arena_format(job->arena, "the result was refused by Kafka: %s", reason));
-        return;
+    } else if (outcome == KAFKA_REFUSED && (output->optional || !internal->rejected)) {
+        on_refused(job, output, reason);
+        if (!output->optional)
+            return;
+    } else if (!internal->resend_reason || strcmp(internal->resend_reason, reason) != 0) {
+        internal->resend_reason = arena_string(job->arena, reason);
     }
     if (internal->unacknowledged || internal->timer)
         return;
-    for (output = internal->outputs; output; output = output->next)
-        if (output->record.topic) {
-            start_timer(job, RESEND_MS, on_resend);
-            return;
-        }
-    job_end(job, NULL);
+    if (any_unsent(job))
+        resend_later(job);
+    else
+        job_end(job, NULL);
 }
 
 static void send_outputs(struct job *job) {
     struct job_internal *internal = job->internal;
     bool full = false;
     for (struct output *output = internal->outputs; output; output = output->next) {
-        if (!output->record.topic)
+        if (!output->record.topic || output->sent_at)
             continue;
-        output->sent_at = uv_hrtime();
-        if (kafka_produce(job->run->kafka, &output->record, on_acknowledged, output))
+        if (kafka_produce(job->run->kafka, &output->record, on_acknowledged, output)) {
+            output->sent_at = uv_hrtime();
             internal->unacknowledged++;
-        else
+        } else {
             full = true;
+        }
     }
     if (full && !internal->unacknowledged)
-        start_timer(job, RESEND_MS, on_resend);
+        start_timer(job, RESEND_FIRST_MS, on_resend);
+}
+
+void job_send(struct job *job) {
+    send_outputs(job);
 }
 
 void job_done(struct job *job) {
@@ -315,15 +404,17 @@ void job_retry(struct job *job, const char *reason, int64_t retry_after_ms) {
         return;
     }
     uint64_t wait_ms = backoff_ms(job->attempt);
-    if (retry_after_ms > RETRY_AFTER_MAX_MS)
-        retry_after_ms = RETRY_AFTER_MAX_MS;
+    int64_t longest = job->run->defers && job->topic ? DEFERRED_MAX_MS : RETRY_AFTER_MAX_MS;
+    if (retry_after_ms > longest)
+        retry_after_ms = longest;
     if (retry_after_ms > 0 && (uint64_t)retry_after_ms > wait_ms)
         wait_ms = (uint64_t)retry_after_ms;
     metric_count(metric_retries, 1, job->run->worker->service);
     log_warn("job_retried", log_job(job), log_string("reason", reason), log_integer("attempt", job->attempt),
         log_integer("wait_ms", (int64_t)wait_ms));
     job->attempt++;
-    start_timer(job, wait_ms, on_retry);
+    if (wait_ms <= DEFER_FROM_MS || !deferred_put(job, reason, wait_ms))
+        start_timer(job, wait_ms, on_retry);
 }
 
 static void on_away(uv_timer_t *timer) {
@@ -339,18 +430,24 @@ void job_postpone(struct job *job) {
     start_timer(job, AWAY_MS, on_away);
 }
 
-static void add_header(struct job *job, struct kafka_record *record, const char *name, const char *value) {
-    struct kafka_header *headers = (struct kafka_header *)record->headers;
-    headers[record->header_count++] =
-        (struct kafka_header){name, arena_string(job->arena, value), strlen(value)};
+int64_t run_now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* The original bytes and headers, as they were; what we add comes last, so that it wins over what stood
- * there. */
-static void add_dead_letter(struct job *job, const char *reason) {
+void record_add_header(struct kafka_record *record, const char *name, const char *value) {
+    struct kafka_header *headers = (struct kafka_header *)record->headers;
+    headers[record->header_count++] = (struct kafka_header){name, value, strlen(value)};
+}
+
+struct kafka_record *job_put_original(struct job *job, const char *topic) {
+    for (struct output *output = job->internal->outputs; output; output = output->next)
+        if (!output->sent_at)
+            output->record.topic = NULL;
     struct kafka_header *headers = arena_alloc(job->arena, sizeof *headers * OUTPUT_HEADERS_MAX);
     struct output *output = add_output(job);
-    output->record = (struct kafka_record){.topic = TOPIC_DEAD_LETTERS.kafka_names[0],
+    output->record = (struct kafka_record){.topic = topic,
         .partition = -1,
         .key = *job->key ? job->key : NULL,
         .value = job->value,
@@ -359,21 +456,26 @@ static void add_dead_letter(struct job *job, const char *reason) {
         .header_count = job->header_count};
     if (job->header_count)
         memcpy(headers, job->headers, sizeof *headers * (size_t)job->header_count);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    char attempts[16], partition[16], offset[32], failed_at[32];
-    snprintf(attempts, sizeof attempts, "%d", job->attempt);
-    snprintf(partition, sizeof partition, "%d", job->partition);
-    snprintf(offset, sizeof offset, "%lld", (long long)job->offset);
-    snprintf(failed_at, sizeof failed_at, "%lld", (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
-    add_header(job, &output->record, "reason", arena_format(job->arena, "%.*s", REASON_MAX, reason));
-    add_header(job, &output->record, "stage", job->run->worker->service);
-    add_header(job, &output->record, "attempts", attempts);
-    add_header(job, &output->record, "source-topic", job->topic);
-    add_header(job, &output->record, "source-partition", partition);
-    add_header(job, &output->record, "source-offset", offset);
-    add_header(job, &output->record, "failed-at", failed_at);
-    add_header(job, &output->record, "traceparent", job->trace.parent);
+    return &output->record;
+}
+
+void job_add_source(struct job *job, struct kafka_record *record) {
+    record_add_header(record, "source-topic", job->topic);
+    record_add_header(record, "source-partition", arena_format(job->arena, "%d", job->partition));
+    record_add_header(record, "source-offset", arena_format(job->arena, "%lld", (long long)job->offset));
+}
+
+/* The original bytes and headers, as they were; what we add comes last, so that it wins over what stood
+ * there. */
+static void add_dead_letter(struct job *job, const char *reason) {
+    struct arena *arena = job->arena;
+    struct kafka_record *record = job_put_original(job, TOPIC_DEAD_LETTERS.kafka_names[0]);
+    record_add_header(record, "reason", arena_format(arena, "%.*s", REASON_MAX, reason));
+    record_add_header(record, "stage", job->run->worker->service);
+    record_add_header(record, "attempts", arena_format(arena, "%d", job->attempt));
+    job_add_source(job, record);
+    record_add_header(record, "failed-at", arena_format(arena, "%lld", (long long)run_now_ms()));
+    record_add_header(record, "traceparent", job->trace.parent);
 }
 
 void job_reject(struct job *job, const char *reason) {
@@ -385,10 +487,6 @@ void job_reject(struct job *job, const char *reason) {
         return;
     }
     metric_count(metric_dead_letters, 1, job->run->worker->service);
-    /* Outputs that were emitted and not sent are dropped: the dead letter stands for all of them. */
-    for (struct output *output = internal->outputs; output; output = output->next)
-        if (!output->sent_at)
-            output->record.topic = NULL;
     internal->rejected = true;
     add_dead_letter(job, reason);
     send_outputs(job);

@@ -14,10 +14,10 @@ struct partition *partition_find(struct run *run, const char *topic, int number)
     return NULL;
 }
 
-static enum lane lane_of(const struct run *run, const char *topic) {
+static int queue_of(const struct run *run, const char *topic) {
     for (int i = 0; run->topics[i]; i++)
         if (strcmp(run->topics[i], topic) == 0)
-            return (enum lane)run->lanes[i];
+            return run->queues[i];
     return LANE_LOW;
 }
 
@@ -27,7 +27,8 @@ static struct partition *partition_add(struct run *run, const char *topic, int n
     if (!partition || !(partition->topic = strdup(topic)))
         abort();
     partition->partition = number;
-    partition->lane = lane_of(run, topic);
+    partition->queue = queue_of(run, topic);
+    partition->alone = -1;
     partition->positions = positions_create(next < 0 ? 0 : next);
     partition->next = run->partitions;
     run->partitions = partition;
@@ -45,7 +46,7 @@ static void partition_free(struct run *run, struct partition *partition) {
 }
 
 void partition_ended(struct run *run, struct partition *partition) {
-    if (partition->gone && !positions_unfinished(partition->positions))
+    if (partition->gone && !partition->running)
         partition_free(run, partition);
 }
 
@@ -78,10 +79,28 @@ void partitions_assigned(void *context, const struct kafka_position *positions, 
     struct run_position *asked = calloc((size_t)count, sizeof *asked);
     if (!asked)
         abort();
-    for (int i = 0; i < count; i++)
+    arena_destroy(&run->assigned_arena);
+    run->assigned_arena = arena_create(0);
+    run->assigned = arena_alloc(run->assigned_arena, sizeof *run->assigned * (size_t)count);
+    run->assigned_count = count;
+    for (int i = 0; i < count; i++) {
         asked[i] = (struct run_position){positions[i].topic, positions[i].partition, -1};
+        run->assigned[i] = positions[i];
+        run->assigned[i].topic = arena_string(run->assigned_arena, positions[i].topic);
+        run->assigned[i].metadata = arena_string(run->assigned_arena, positions[i].metadata);
+    }
     run->worker->assigned(run, asked, count);
     free(asked);
+}
+
+/* What was committed to Kafka with this position: there the worker's own tells nothing of starts. NULL when
+ * the worker has come further since. */
+static const char *metadata_at(const struct run *run, const struct run_position *position) {
+    for (int i = 0; i < run->assigned_count; i++)
+        if (run->assigned[i].partition == position->partition && run->assigned[i].offset == position->next &&
+            strcmp(run->assigned[i].topic, position->topic) == 0)
+            return run->assigned[i].metadata;
+    return NULL;
 }
 
 void run_start(struct run *run, const struct run_position *positions, int count) {
@@ -89,8 +108,10 @@ void run_start(struct run *run, const struct run_position *positions, int count)
     if (!start)
         abort();
     for (int i = 0; i < count; i++)
-        start[i] = (struct kafka_position){
-            .topic = positions[i].topic, .partition = positions[i].partition, .offset = positions[i].next};
+        start[i] = (struct kafka_position){.topic = positions[i].topic,
+            .partition = positions[i].partition,
+            .offset = positions[i].next,
+            .metadata = metadata_at(run, &positions[i])};
     begin_with_kafka(run, start, count);
     free(start);
 }
@@ -146,13 +167,13 @@ void partitions_revoked(void *context, const struct kafka_position *positions, i
         run->revoked[run->revoked_count++] =
             (struct kafka_position){.topic = partition->topic, .partition = partition->partition};
     }
-    run_drop_held(run);
+    gate_drop(run, false);
     partitions_release(run, lost);
 }
 
 static bool revoked_unfinished(struct run *run) {
     for (struct partition *partition = run->partitions; partition; partition = partition->next)
-        if (partition->leaving && !partition->gone && positions_unfinished(partition->positions))
+        if (partition->leaving && !partition->gone && partition->running)
             return true;
     return false;
 }
@@ -172,6 +193,15 @@ static void on_revoke_timer(uv_timer_t *timer) {
     partitions_release(timer->data, true);
 }
 
+/* What ends while its partition is given up in order kills no worker. */
+static const struct positions_work PEACE = {.running = false, .alone = -1};
+
+static struct kafka_position position_of(
+    const struct partition *partition, const struct positions_work *work, struct arena *arena) {
+    return (struct kafka_position){partition->topic, partition->partition,
+        positions_lowest(partition->positions), positions_encode(partition->positions, work, arena)};
+}
+
 void partitions_release(struct run *run, bool at_once) {
     if (!run->revoked)
         return;
@@ -186,9 +216,8 @@ void partitions_release(struct run *run, bool at_once) {
     int count = 0;
     for (int i = 0; i < run->revoked_count; i++) {
         struct partition *partition = partition_find(run, run->revoked[i].topic, run->revoked[i].partition);
-        if (partition && partition->dirty)
-            commits[count++] = (struct kafka_position){partition->topic, partition->partition,
-                positions_lowest(partition->positions), positions_encode(partition->positions, arena)};
+        if (partition && (partition->dirty || partition->running))
+            commits[count++] = position_of(partition, &PEACE, arena);
     }
     free(run->revoked);
     run->revoked = NULL;
@@ -205,24 +234,26 @@ void partitions_commit(struct run *run) {
         total++;
     struct kafka_position *commits = arena_alloc(arena, sizeof *commits * (size_t)(total + 1));
     for (struct partition *partition = run->partitions; partition; partition = partition->next)
-        if (partition->dirty && !partition->leaving)
-            commits[count++] = (struct kafka_position){partition->topic, partition->partition,
-                positions_lowest(partition->positions), positions_encode(partition->positions, arena)};
+        if (partition->dirty && !partition->leaving) {
+            const struct positions_work work = gate_work(partition);
+            commits[count++] = position_of(partition, &work, arena);
+        }
     if (count && kafka_consumer_commit(run->consumer, commits, count))
-        for (struct partition *partition = run->partitions; partition; partition = partition->next)
+        for (struct partition *partition = run->partitions; partition; partition = partition->next) {
+            partition->sent = partition->leaving ? 0 : partition->wanted;
             partition->dirty = partition->dirty && partition->leaving;
+        }
     arena_destroy(&arena);
 }
 
 void partitions_committed(void *context, const char *reason) {
     struct run *run = context;
     static uint64_t last_ms;
-    if (!reason)
-        return;
-    if (log_due(&last_ms, 1000))
+    if (reason && log_due(&last_ms, 1000))
         log_warn("commit_failed", log_string("reason", reason));
     for (struct partition *partition = run->partitions; partition; partition = partition->next)
-        partition->dirty = true;
+        partition->dirty = partition->dirty || reason;
+    gate_committed(run, !reason);
 }
 
 void partitions_update_lag(struct run *run) {

@@ -106,6 +106,25 @@ static void growth_goes_past_the_end_of_a_chunk_and_starts_from_nothing(void **s
     arena_destroy(&arena);
 }
 
+static void a_reset_arena_begins_anew_in_its_first_chunk(void **state) {
+    (void)state;
+    struct arena *arena = arena_create(1024);
+    size_t at_first = arena_bytes(arena);
+    char *first = arena_copy(arena, "first", 5);
+    for (int i = 0; i < 100; i++)
+        memset(arena_alloc(arena, 1000), 'x', 1000);
+    assert_true(arena_bytes(arena) > 100000);
+    arena_reset(arena);
+    assert_int_equal(arena_bytes(arena), at_first);
+    const char *zeroed = arena_alloc(arena, 1000);
+    assert_ptr_equal(zeroed, first);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(zeroed[i], 0);
+    arena_reset(arena);
+    arena_reset(arena);
+    arena_destroy(&arena);
+}
+
 static void an_impossible_size_aborts(void **state) {
     (void)state;
     pid_t child = fork();
@@ -174,6 +193,7 @@ int main(void) {
         cmocka_unit_test(the_newest_block_grows_in_place),
         cmocka_unit_test(an_older_block_grows_by_a_copy),
         cmocka_unit_test(growth_goes_past_the_end_of_a_chunk_and_starts_from_nothing),
+        cmocka_unit_test(a_reset_arena_begins_anew_in_its_first_chunk),
         cmocka_unit_test(an_impossible_size_aborts),
         cmocka_unit_test(an_empty_buffer_is_an_empty_text),
         cmocka_unit_test(a_buffer_joins_what_is_written),

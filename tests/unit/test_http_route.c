@@ -105,14 +105,14 @@ static void decoding_refuses_what_is_no_text(void **state) {
 
 static void json_is_known_by_its_type(void **state) {
     (void)state;
-    assert_true(http_is_json("application/json"));
-    assert_true(http_is_json("Application/JSON;charset=utf-8"));
-    assert_true(http_is_json("application/json ; x=y"));
-    assert_false(http_is_json("application/jsonp"));
-    assert_false(http_is_json("application/json, text/plain"));
-    assert_false(http_is_json("text/json"));
-    assert_false(http_is_json(""));
-    assert_false(http_is_json(NULL));
+    assert_true(http_is_type("application/json", "application/json"));
+    assert_true(http_is_type("Application/JSON;charset=utf-8", "application/json"));
+    assert_true(http_is_type("application/json ; x=y", "application/json"));
+    assert_false(http_is_type("application/jsonp", "application/json"));
+    assert_false(http_is_type("application/json, text/plain", "application/json"));
+    assert_false(http_is_type("text/json", "application/json"));
+    assert_false(http_is_type("", "application/json"));
+    assert_false(http_is_type(NULL, "application/json"));
 }
 
 int main(void) {

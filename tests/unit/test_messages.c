@@ -11,13 +11,21 @@
 
 #include <cmocka.h>
 
+#include "schemas/accepted.h"
+#include "schemas/batch.h"
+#include "schemas/batch_answer.h"
+#include "schemas/batch_error.h"
+#include "schemas/batch_links.h"
+#include "schemas/batch_result.h"
 #include "schemas/dead_letter.h"
+#include "schemas/deferred.h"
 #include "schemas/evaluate_answer.h"
 #include "schemas/evaluate_call.h"
 #include "schemas/evaluation.h"
 #include "schemas/generation.h"
 #include "schemas/health.h"
 #include "schemas/judgement.h"
+#include "schemas/links.h"
 #include "schemas/migrations.h"
 #include "schemas/openapi.h"
 #include "schemas/problem.h"
@@ -44,13 +52,21 @@ static const struct schema {
     const char *name;
     const struct message *message;
 } SCHEMAS[] = {
+    {"accepted", &ACCEPTED_MESSAGE},
+    {"batch", &BATCH_MESSAGE},
+    {"batch-answer", &BATCH_ANSWER_MESSAGE},
+    {"batch-error", &BATCH_ERROR_MESSAGE},
+    {"batch-links", &BATCH_LINKS_MESSAGE},
+    {"batch-result", &BATCH_RESULT_MESSAGE},
     {"dead-letter", &DEAD_LETTER_MESSAGE},
+    {"deferred", &DEFERRED_MESSAGE},
     {"evaluate-answer", &EVALUATE_ANSWER_MESSAGE},
     {"evaluate-call", &EVALUATE_CALL_MESSAGE},
     {"evaluation", &EVALUATION_MESSAGE},
     {"generation", &GENERATION_MESSAGE},
     {"health", &HEALTH_MESSAGE},
     {"judgement", &JUDGEMENT_MESSAGE},
+    {"links", &LINKS_MESSAGE},
     {"problem", &PROBLEM_MESSAGE},
     {"problem-error", &PROBLEM_ERROR_MESSAGE},
     {"prompt-change", &PROMPT_CHANGE_MESSAGE},

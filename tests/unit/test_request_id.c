@@ -189,6 +189,56 @@ static void any_changed_digit_breaks_the_mac(void **state) {
     }
 }
 
+/* Made by another implementation of HMAC-SHA256, under KEY. */
+static const char BATCH[] = "018bcfe5-6800-7abc-9234-56783da6f830";
+static const struct {
+    unsigned line;
+    const char *id;
+} LINES[] = {
+    {0, "018bcfe5-6800-7000-b90f-bd20d32ffc54"},
+    {1, "018bcfe5-6800-7000-b90f-bd21004a386e"},
+    {31, "018bcfe5-6800-7000-b90f-bd3f39e63ba5"},
+    {32, "018bcfe5-6800-7001-b90f-bd20256c3f7a"},
+    {100000, "018bcfe5-6800-7c35-b90f-bd206972b65f"},
+    {131071, "018bcfe5-6800-7fff-b90f-bd3f0dd12ff4"},
+};
+
+static void lines_of_a_batch_have_their_ids(void **state) {
+    (void)state;
+    char text[UUID_TEXT_BYTES], before[UUID_TEXT_BYTES] = "";
+    for (size_t i = 0; i < sizeof LINES / sizeof *LINES; i++) {
+        request_id_of_line(BATCH, LINES[i].line, text);
+        assert_string_equal(text, LINES[i].id);
+        assert_true(request_id_issued(text));
+    }
+    for (unsigned line = 0; line <= REQUEST_ID_LINE_MAX; line++) {
+        request_id_of_line(BATCH, line, text);
+        assert_true(strcmp(before, text) < 0);
+        assert_int_equal(milliseconds(text), milliseconds(BATCH));
+        memcpy(before, text, sizeof before);
+    }
+}
+
+static void lines_of_two_batches_and_single_ids_differ(void **state) {
+    (void)state;
+    char batches[2][UUID_TEXT_BYTES], lines[2][UUID_TEXT_BYTES], again[UUID_TEXT_BYTES];
+    for (int i = 0; i < 2; i++) {
+        request_id_create(batches[i]);
+        request_id_of_line(batches[i], 7, lines[i]);
+        /* The bit that tells a line's id from a single one. */
+        assert_int_equal(process_bits(batches[i]) >> 29, 0);
+        assert_int_equal(process_bits(lines[i]) >> 29, 1);
+    }
+    assert_int_equal(milliseconds(batches[0]), milliseconds(batches[1]));
+    assert_string_not_equal(lines[0], lines[1]);
+    request_id_of_line(batches[0], 7, again);
+    assert_string_equal(lines[0], again);
+    use_key("a key of that deployment");
+    request_id_of_line(batches[0], 7, again);
+    assert_string_not_equal(lines[0], again);
+    assert_true(request_id_issued(again));
+}
+
 static const char *const NO_UUIDS[] = {
     "",
     "018bcfe5",
@@ -254,6 +304,8 @@ int main(void) {
         cmocka_unit_test_setup(the_key_knows_its_ids, new_second),
         cmocka_unit_test_setup(another_key_does_not, new_second),
         cmocka_unit_test_setup(any_changed_digit_breaks_the_mac, new_second),
+        cmocka_unit_test_setup(lines_of_a_batch_have_their_ids, new_second),
+        cmocka_unit_test_setup(lines_of_two_batches_and_single_ids_differ, new_second),
         cmocka_unit_test(what_is_no_uuid_is_refused),
         cmocka_unit_test(random_uuids_differ),
         cmocka_unit_test(sha256_is_the_standard_one),

@@ -1,5 +1,5 @@
-/* The generator's work: prompt and refined input are fetched side by side, then the model writes the
- * output. */
+/* The generator's work: the prompt is read, the request refined, then the model writes the output. What has
+ * its result already, or is under way, is not worked on again. */
 #include "workers/generator/generator.h"
 
 #include <stdlib.h>
@@ -13,6 +13,8 @@
 #include "shared/log.h"
 #include "shared/model.h"
 #include "shared/request_id.h"
+#include "workers/generator/finished.h"
+#include "workers/generator/in_flight.h"
 #include "workers/generator/prompts.h"
 
 enum { REFINED_CODE_POINTS_MAX = 400000 };
@@ -35,6 +37,10 @@ static struct metric metrics[] = {
         .type = METRIC_GAUGE,
         .help = "Version of the prompt that served last.",
         .labels = {"task_type"}},
+    {.name = "agent_requests_repeated_total",
+        .type = METRIC_COUNTER,
+        .help = "Requests that came again and were not worked on: how is stored or joined.",
+        .labels = {"how"}},
     {0},
 };
 
@@ -145,6 +151,21 @@ static void on_output(void *context, const struct model_answer *answer) {
     generate(work);
 }
 
+static void on_finished(void *context, enum finished_found found, const struct result *result) {
+    struct work *work = context;
+    work->waiting--;
+    if (found == FINISHED_BEFORE)
+        work->stored = result;
+    else if (found == FINISHED_NOT)
+        work->is_new = true;
+    else if (found == FINISHED_AWAY)
+        fail(work, POSTPONED, "Postgres is away", -1);
+    else
+        fail(work, FAILS_FOR_NOW, "Postgres refused to look for the result", -1);
+    if (!work->waiting)
+        generate(work);
+}
+
 static bool rehearses(const struct work *work) {
     return work->request.envelope.purpose == PURPOSE_REHEARSE && work->request.prompt;
 }
@@ -161,19 +182,28 @@ static void take_rehearsed_prompt(struct work *work) {
     work->rehearsed_prompt = work->prompt;
 }
 
-/* A generation's prompt is the one that is active when its author is asked: each try reads it anew. */
-static void prepare(struct work *work) {
+/* A generation's prompt is the one that is active when its author is asked: each try reads it anew. Both
+ * questions go to Postgres in one go. */
+static void ask_postgres(struct work *work) {
     struct generator *state = job_worker(work->job);
+    const struct envelope *envelope = &work->request.envelope;
     if (rehearses(work))
         take_rehearsed_prompt(work);
-    work->waiting = !work->prompt + !work->refined_input;
-    if (!work->refined_input)
-        model_call(state->model,
-            &(struct model_request){
-                .system = REFINE_PROMPT, .user = work->request.user_input, .temperature = 0.2},
-            on_refined, work);
+    work->waiting = !work->is_new + !work->prompt;
+    if (!work->is_new)
+        finished_ask(
+            state->finished, work->job->arena, envelope->request_id, envelope->run, on_finished, work);
     if (!work->prompt)
         prompts_read(state->prompts, work->request.task_type, on_prompt, work);
+}
+
+static void refine(struct work *work) {
+    struct generator *state = job_worker(work->job);
+    work->waiting = 1;
+    model_call(state->model,
+        &(struct model_request){
+            .system = REFINE_PROMPT, .user = work->request.user_input, .temperature = 0.2},
+        on_refined, work);
 }
 
 static void ask_author(struct work *work) {
@@ -184,22 +214,37 @@ static void ask_author(struct work *work) {
         on_output, work);
 }
 
+static void tell_generated(struct work *work) {
+    work->latency_ms = (int64_t)((uv_hrtime() - work->started) / 1000000);
+    log_info("generated", log_job(work->job), log_string("task_type", work->request.task_type),
+        log_integer("prompt_version", work->prompt_version), log_integer("latency_ms", work->latency_ms));
+    if (work->job->topic)
+        emit_generation(work);
+    else
+        job_done(work->job);
+}
+
+static void tell_stored(struct work *work) {
+    log_info(
+        "result_found", log_job(work->job), log_string("status", result_status_name(work->stored->status)));
+    metric_count(&metrics[3], 1, "stored");
+    job_emit_result(work->job, work->stored);
+    job_done(work->job);
+}
+
 void generate(struct work *work) {
-    if (work->failure != GOING_ON) {
+    if (work->stored)
+        tell_stored(work);
+    else if (work->failure != GOING_ON)
         end_try(work);
-    } else if (!work->prompt || !work->refined_input) {
-        prepare(work);
-    } else if (!work->output) {
+    else if (!work->prompt || !work->is_new)
+        ask_postgres(work);
+    else if (!work->refined_input)
+        refine(work);
+    else if (!work->output)
         ask_author(work);
-    } else {
-        work->latency_ms = (int64_t)((uv_hrtime() - work->started) / 1000000);
-        log_info("generated", log_job(work->job), log_string("task_type", work->request.task_type),
-            log_integer("prompt_version", work->prompt_version), log_integer("latency_ms", work->latency_ms));
-        if (work->job->topic)
-            emit_generation(work);
-        else
-            job_done(work->job);
-    }
+    else
+        tell_generated(work);
 }
 
 /* Expired work is nobody's any more: it ends as a failure instead of costing a model's time. */
@@ -225,7 +270,20 @@ static struct work *begin(struct job *job) {
         return NULL;
     }
     job->state = work;
-    return work;
+    struct work *first = in_flight_add(((struct generator *)job_worker(job))->in_flight, work);
+    if (!first)
+        return work;
+    work->joined = true;
+    log_info("joined", log_job(job), log_integer("run", work->request.envelope.run));
+    metric_count(&metrics[3], 1, "joined");
+    job_join(job, first->job);
+    return NULL;
+}
+
+static void ended(struct job *job) {
+    struct work *work = job->state;
+    if (work && !work->joined)
+        in_flight_remove(((struct generator *)job_worker(job))->in_flight, work);
 }
 
 static void handle(struct job *job) {
@@ -233,6 +291,7 @@ static void handle(struct job *job) {
     if (!work && !(work = begin(job)))
         return;
     work->prompt = work->rehearsed_prompt;
+    work->is_new = !job->topic;
     generate(work);
 }
 
@@ -243,6 +302,8 @@ static void *open_generator(struct run *run) {
     state->run = run;
     state->model = model_open(run_loop(run));
     state->prompts = prompts_open(run_pg(run));
+    state->finished = finished_open(run_pg(run));
+    state->in_flight = in_flight_open();
     return state;
 }
 
@@ -253,7 +314,7 @@ static void close_generator(void *context) {
 
 static struct setting *const settings[] = {model_settings, NULL};
 static const struct topic *const inputs[] = {&TOPIC_REQUESTS, NULL};
-static const struct topic *const outputs[] = {&TOPIC_GENERATIONS, NULL};
+static const struct topic *const outputs[] = {&TOPIC_GENERATIONS, &TOPIC_REPLIES, NULL};
 static const struct http_route routes[] = {{"POST", "/api/v1/task", generator_task}, {0}};
 
 const struct worker generator_worker = {
@@ -269,5 +330,6 @@ const struct worker generator_worker = {
     .routes = routes,
     .open = open_generator,
     .handle = handle,
+    .ended = ended,
     .close = close_generator,
 };

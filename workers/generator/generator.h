@@ -5,8 +5,9 @@
 #include "schemas/request.h"
 #include "workers/run.h"
 
+struct finished;
 struct http_request;
-struct model_call;
+struct in_flight;
 struct prompts;
 
 /* Lives as long as the process. */
@@ -14,16 +15,22 @@ struct generator {
     struct run *run;
     struct model *model;
     struct prompts *prompts;
+    struct finished *finished;
+    struct in_flight *in_flight;
 };
 
 /* One generation on its way; lives in its job's arena, from try to try. */
 struct work {
+    struct work *next; /* in its bucket of in_flight */
     struct job *job;
     struct request request;    /* of a direct call only task_type and the request id are set */
     const char *refined_input; /* NULL until it is refined */
     int64_t prompt_id, prompt_version;
     const char *prompt, *prompt_hash; /* prompt NULL until it is read */
     const char *rehearsed_prompt;     /* NULL unless it is a rehearsal */
+    bool is_new;                      /* in this try Postgres has been asked: there is no result yet */
+    bool joined;                      /* it waits for another work on the same request */
+    const struct result *stored;      /* the result it turned out to have; NULL: none */
     const char *output;
     int64_t replaced, latency_ms;
     uint64_t started; /* uv_hrtime */

@@ -143,30 +143,20 @@ static void put_unreadable(struct item *item, const char *reason) {
     put_dead(item, &letter);
 }
 
-/* The headers of a dead letter as the object that its schema describes; header names have - for its _. */
+/* The headers of a dead letter as the object that its schema describes. */
 static bool read_dead_letter(struct job *job, struct dead_letter *letter) {
-    static const struct {
-        const char *header, *field;
-        bool number;
-    } FIELDS[] = {
-        {"reason", "reason", false},
-        {"stage", "stage", false},
-        {"attempts", "attempts", true},
-        {"source-topic", "source_topic", false},
-        {"source-partition", "source_partition", true},
-        {"source-offset", "source_offset", true},
-        {"failed-at", "failed_at", true},
+    static const struct header_field FIELDS[] = {
+        {"reason", false},
+        {"stage", false},
+        {"attempts", true},
+        {"source-topic", false},
+        {"source-partition", true},
+        {"source-offset", true},
+        {"failed-at", true},
+        {0},
     };
     struct buffer text = buffer_in(job->arena);
-    for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {
-        const char *value = job_header(job, FIELDS[i].header);
-        buffer_format(&text, "%s\"%s\":", i ? "," : "{", FIELDS[i].field);
-        if (value && FIELDS[i].number)
-            buffer_string(&text, value);
-        else
-            json_write_string(&text, value ? json_clean_text(job->arena, value, strlen(value), NULL) : NULL);
-    }
-    buffer_byte(&text, '}');
+    job_headers_json(job, FIELDS, &text);
     struct json_errors errors = {0};
     return dead_letter_decode(job->arena, text.data, text.length, letter, &errors);
 }

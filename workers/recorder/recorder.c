@@ -65,6 +65,7 @@ const struct worker recorder_worker = {
     .postgres = true,
     .open = open_recorder,
     .handle = handle,
+    .began = recorder_began,
     .assigned = recorder_assigned,
     .close = close_recorder,
 };

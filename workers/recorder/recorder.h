@@ -107,8 +107,10 @@ void recorder_assigned(struct run *run, const struct run_position *positions, in
 void recorder_read_positions(struct recorder *recorder, void (*done)(struct recorder *recorder, bool read));
 
 /* partitions.c: makes the daily partitions of results some days ahead and drops those past their retention,
- * every hour (moru-setup does it at the start). */
+ * every hour (moru-setup does it at the start), and deletes idempotency keys that have expired. */
 void recorder_maintain(struct recorder *recorder);
+/* Deletes expired keys, once Postgres is there. */
+void recorder_began(struct run *run);
 extern struct setting recorder_settings[];
 
 /* replies.c: ends the items of a committed transaction; recorded holds the rows that won: id, run,

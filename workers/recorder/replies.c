@@ -2,22 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "schemas/reply.h"
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/log.h"
 #include "shared/pg.h"
-#include "shared/reply_to.h"
+#include "shared/stored_result.h"
 #include "workers/recorder/recorder.h"
-
-static const struct pg_statement STORED = {
-    "stored_results",
-    "SELECT stored.request_id, stored.run, stored.status, stored.task_type, stored.user_input, "
-    "stored.refined_input, stored.output, stored.score, stored.passed, stored.prompt_version, stored.error, "
-    "stored.detail, to_char(stored.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
-    "FROM unnest($1::uuid[], $2::int[]) AS asked(request_id, run) "
-    "JOIN results AS stored ON stored.request_id = asked.request_id AND stored.run = asked.run",
-};
 
 /* Items whose row was not the first one, while their stored rows are asked for. */
 struct losers {
@@ -38,15 +28,8 @@ static int find_row(const struct item *item, const struct pg_result *result, int
 
 static void end_item(struct item *item, bool known) {
     struct job *job = item->job;
-    int partition;
-    const char *to;
-    if (known && job->reply_to && reply_to_parse(job->arena, job->reply_to, &partition, &to) &&
-        partition < run_partition_count(job->run, TOPIC_REPLIES.kafka_names[0])) {
-        struct reply reply = {.to = to, .result = item->result};
-        struct buffer body = buffer_in(job->arena);
-        reply_encode(&body, &reply);
-        job_emit_reply(job, partition, item->result.request_id, body.data, body.length);
-    }
+    if (known)
+        job_emit_result(job, &item->result);
     if (item->has_result)
         log_info("recorded", log_job(job), log_string("task_type", item->values[TASK_TYPE]),
             log_string("status", item->values[STATUS]));
@@ -56,41 +39,13 @@ static void end_item(struct item *item, bool known) {
         job_done(job);
 }
 
-static bool boolean(const char *text) {
-    return text && *text == 't';
-}
-
-static void take_stored(struct item *item, const struct pg_result *result, int row) {
-    struct arena *arena = item->job->arena;
-    const char *value[13];
-    for (int column = 0; column < 13; column++)
-        value[column] = arena_string(arena, pg_value(result, row, column));
-    item->result = (struct result){
-        .request_id = value[0],
-        .status = strcmp(value[2], "succeeded") == 0 ? RESULT_STATUS_SUCCEEDED : RESULT_STATUS_FAILED,
-        .task_type = value[3],
-        .user_input = value[4],
-        .refined_input = value[5],
-        .worker_output = value[6],
-        .has_evaluation_score = value[7] != NULL,
-        .evaluation_score = value[7] ? strtod(value[7], NULL) : 0,
-        .has_evaluation_passed = value[8] != NULL,
-        .evaluation_passed = boolean(value[8]),
-        .has_prompt_version = value[9] != NULL,
-        .prompt_version = value[9] ? strtoll(value[9], NULL, 10) : 0,
-        .error = value[10],
-        .detail = value[11],
-        .created_at = value[12],
-    };
-}
-
 static void on_stored(void *context, const struct pg_result *result) {
     struct losers *losers = context;
     for (struct item *item = losers->items, *next; item; item = next) {
         next = item->next;
         int row = pg_status(result) == PG_OK ? find_row(item, result, 0) : -1;
         if (row >= 0)
-            take_stored(item, result, row);
+            stored_result_read(item->job->arena, result, row, &item->result);
         /* Without its row nobody is told: whoever waits asks Postgres. */
         end_item(item, row >= 0);
     }
@@ -112,8 +67,8 @@ static void ask_stored(struct recorder *recorder, struct item *items) {
     }
     pg_array_end(&ids);
     pg_array_end(&runs);
-    pg_query(run_pg(recorder->run), &STORED, 2, (const char *const[]){buffer_text(&ids), buffer_text(&runs)},
-        on_stored, losers);
+    pg_query(run_pg(recorder->run), &STORED_RESULTS, 2,
+        (const char *const[]){buffer_text(&ids), buffer_text(&runs)}, on_stored, losers);
     arena_destroy(&arena);
 }
 
