@@ -24,14 +24,16 @@ JOBS = -j$(shell nproc)
 include deploy/local/local.mk
 include deploy/local/llm.mk
 include tests/bench/bench.mk
+include tests/sim/sim.mk
 
-SHARED_SOURCES := $(wildcard shared/*.c)
+SHARED_SOURCES := $(wildcard shared/*.c shared/mock/*.c)
 RUN_SOURCES := $(wildcard workers/*.c)
-PROGRAMS := gateway generator evaluator recorder setup
+PROGRAMS := gateway generator evaluator recorder optimizer setup
 gateway_DIR := gateway
 generator_DIR := workers/generator
 evaluator_DIR := workers/evaluator
 recorder_DIR := workers/recorder
+optimizer_DIR := workers/optimizer
 setup_DIR := deploy/setup
 BINARIES := $(PROGRAMS:%=$(BUILD)/moru-%)
 
@@ -62,11 +64,11 @@ $(BUILD)/schemas/%.o: $(BUILD)/schemas/%.c $(GENERATED)
 	@echo 'CC $<'
 	@$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-# A static library: each program links only what it uses.
+# A static library: each program links only what it uses. q keeps files of the same name from two folders, r would not.
 $(LIBRARY): $(call objects,$(SHARED_SOURCES) $(RUN_SOURCES)) $(GENERATED_SOURCES:$(BUILD)/%.c=$(BUILD)/%.o)
 	@rm -f $@
 	@echo 'AR $@'
-	@ar rcs $@ $^
+	@ar qcs $@ $^
 
 define program
 $(BUILD)/moru-$(1): $$(call objects,$$(wildcard $$($(1)_DIR)/*.c)) $$(LIBRARY)

@@ -1,18 +1,14 @@
 /* Results as Postgres has them: one by its id, and lists of what stands in execution_logs. */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/gateway.h"
+#include "gateway/query.h"
 #include "schemas/result_list.h"
 #include "shared/arena.h"
-#include "shared/buffer.h"
 #include "shared/http_server.h"
 #include "shared/json.h"
 #include "shared/pg.h"
-
-enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 100 };
 
 #define UTC_TEXT "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 
@@ -53,14 +49,6 @@ static const struct pg_statement PAGE = {
 
 enum { COLUMN_ID = 12, COLUMN_TOTAL = 13 };
 
-/* A request for results, while Postgres is asked. */
-struct query {
-    struct gateway *gateway;
-    struct http_request *http; /* NULL once the client has left */
-    char *id;
-    int64_t limit, offset;
-};
-
 void result_from_row(struct arena *arena, const struct pg_result *rows, int row, struct result *result) {
     const char *value[12];
     for (int column = 0; column < 12; column++)
@@ -85,60 +73,16 @@ void result_from_row(struct arena *arena, const struct pg_result *rows, int row,
     };
 }
 
-static void on_left(void *context) {
-    struct query *query = context;
-    query->http = NULL;
-}
-
-static struct query *query_create(struct gateway *gateway, struct http_request *http) {
-    struct query *query = calloc(1, sizeof *query);
-    if (!query)
-        abort();
-    query->gateway = gateway;
-    query->http = http;
-    http_on_leave(http, on_left, query);
-    return query;
-}
-
-static void query_free(struct query *query) {
-    free(query->id);
-    free(query);
-}
-
-static void respond(struct http_request *http, struct buffer *text) {
-    http_respond(http, 200, "application/json", text->data, text->length);
-}
-
-/* True when it was answered because Postgres gave nothing. */
-static bool answer_failure(struct http_request *http, const struct pg_result *rows) {
-    if (pg_status(rows) == PG_OK)
-        return false;
-    http_add_header(http, "Retry-After", "1");
-    http_problem(
-        http, 503, "Postgres is away, and results are read from it. Ask again in a moment.", NULL, NULL);
-    return true;
-}
-
-static void answer_one(struct query *query, const struct pg_result *rows) {
-    struct arena *arena = http_arena(query->http);
-    struct result result = {.request_id = query->id, .status = RESULT_STATUS_QUEUED};
+static void answer_one(struct http_request *http, void *state, const struct pg_result *rows) {
+    struct result result = {.request_id = state, .status = RESULT_STATUS_QUEUED};
     if (pg_rows(rows))
-        result_from_row(arena, rows, 0, &result);
-    else if (!request_id_issued(query->id)) {
+        result_from_row(http_arena(http), rows, 0, &result);
+    else if (!request_id_issued(result.request_id)) {
         http_problem(
-            query->http, 404, "No gateway issued this request id. Check it for a copying error.", NULL, NULL);
+            http, 404, "No gateway issued this request id. Check it for a copying error.", NULL, NULL);
         return;
     }
-    struct buffer text = buffer_in(arena);
-    result_encode(&text, &result);
-    respond(query->http, &text);
-}
-
-static void on_one(void *context, const struct pg_result *rows) {
-    struct query *query = context;
-    if (query->http && !answer_failure(query->http, rows))
-        answer_one(query, rows);
-    query_free(query);
+    query_respond(http, 200, &RESULT_MESSAGE, &result);
 }
 
 void results_one(struct http_request *http, void *context) {
@@ -148,14 +92,14 @@ void results_one(struct http_request *http, void *context) {
         http_problem(http, 404, "A request id is a UUID, as the answer to the request gave it.", NULL, NULL);
         return;
     }
-    struct query *query = query_create(gateway, http);
-    if (!(query->id = strdup(id)))
-        abort();
-    pg_query(gateway->pg, &ONE, 1, (const char *const[]){query->id}, on_one, query);
+    char *kept = arena_string(http_arena(http), id);
+    query_ask(
+        gateway->pg, http, &(struct pg_step){&ONE, 1, (const char *const[]){kept}}, 1, answer_one, kept);
 }
 
-static void answer_page(struct query *query, const struct pg_result *rows) {
-    struct arena *arena = http_arena(query->http);
+static void answer_page(struct http_request *http, void *state, const struct pg_result *rows) {
+    const struct page *page = state;
+    struct arena *arena = http_arena(http);
     struct result *items = arena_alloc(arena, sizeof *items * (size_t)(pg_rows(rows) + 1));
     size_t count = 0;
     const char *last = NULL;
@@ -168,60 +112,21 @@ static void answer_page(struct query *query, const struct pg_result *rows) {
         .items = items,
         .items_count = count,
         .total = strtoll(pg_value(rows, 0, COLUMN_TOTAL), NULL, 10),
-        .limit = query->limit,
-        .offset = query->offset,
+        .limit = page->limit,
+        .offset = page->offset,
         /* A full page may have another one behind it. */
-        .next_cursor = (int64_t)count == query->limit ? last : NULL,
+        .next_cursor = (int64_t)count == page->limit ? last : NULL,
     };
-    struct buffer text = buffer_in(arena);
-    result_list_encode(&text, &list);
-    respond(query->http, &text);
-}
-
-static void on_page(void *context, const struct pg_result *rows) {
-    struct query *query = context;
-    if (query->http && !answer_failure(query->http, rows))
-        answer_page(query, rows);
-    query_free(query);
-}
-
-/* The query parameter as an integer; otherwise when there is none. An error is added to errors. */
-static int64_t integer_query(struct http_request *http, const char *name, int64_t otherwise, int64_t min,
-    int64_t max, struct json_errors *errors) {
-    const char *text = http_query(http, name);
-    if (!text)
-        return otherwise;
-    char *end;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    if (!errno && end != text && !*end && value >= min && value <= max)
-        return value;
-    char pointer[32];
-    snprintf(pointer, sizeof pointer, "?%s", name);
-    json_error_add(errors, http_arena(http), pointer, "must be an integer from %lld to %lld", (long long)min,
-        (long long)max);
-    return otherwise;
+    query_respond(http, 200, &RESULT_LIST_MESSAGE, &list);
 }
 
 void results_list(struct http_request *http, void *context) {
     struct gateway *gateway = context;
     struct json_errors errors = {0};
-    struct arena *arena = http_arena(http);
-    int64_t limit = integer_query(http, "limit", LIMIT_DEFAULT, 1, LIMIT_MAX, &errors);
-    int64_t offset = integer_query(http, "offset", 0, 0, INT64_C(1) << 53, &errors);
-    int64_t cursor = integer_query(http, "cursor", 0, 1, INT64_C(1) << 53, &errors);
-    if (errors.count) {
-        http_problem(http, 400, "The query is not valid: see errors.", NULL, &errors);
+    struct page *page = arena_alloc(http_arena(http), sizeof *page);
+    *page = query_page_by_number(http, &errors);
+    if (query_refused(http, &errors))
         return;
-    }
-    struct query *query = query_create(gateway, http);
-    query->limit = limit;
-    query->offset = offset;
-    const char *values[] = {
-        http_query(http, "task_type"),
-        arena_format(arena, "%lld", (long long)limit),
-        arena_format(arena, "%lld", (long long)offset),
-        cursor ? arena_format(arena, "%lld", (long long)cursor) : NULL,
-    };
-    pg_query(gateway->pg, &PAGE, 4, values, on_page, query);
+    const char *values[] = {http_query(http, "task_type"), page->limit_text, page->offset_text, page->cursor};
+    query_ask(gateway->pg, http, &(struct pg_step){&PAGE, 4, values}, 1, answer_page, page);
 }

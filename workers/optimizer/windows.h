@@ -32,8 +32,8 @@ void windows_drop_partition(struct windows *windows, int partition);
 void windows_expire(struct windows *windows, int64_t now_ms);
 
 /* Calls show for each prompt with evaluations in the window. */
-void windows_each(
-    struct windows *windows, void (*show)(void *context, const struct window_state *state), void *context);
+void windows_each(struct windows *windows, int64_t now_ms,
+    void (*show)(void *context, const struct window_state *state), void *context);
 
 /* The failures of a prompt whose contents are kept, oldest first; borrowed until the next call here. */
 int windows_failures(struct windows *windows, int64_t prompt_id, struct failure *failures, int max);
