@@ -59,6 +59,12 @@ static void pause_prompt(struct triggers *triggers, int64_t prompt_id, int64_t m
     triggers->next = (triggers->next + 1) % PAUSES_MAX;
 }
 
+void triggers_resume(struct triggers *triggers, int64_t prompt_id) {
+    for (int i = 0; i < PAUSES_MAX; i++)
+        if (triggers->pauses[i].prompt_id == prompt_id)
+            triggers->pauses[i].until_ms = 0;
+}
+
 static int64_t pause_after(const struct cycle_result *result) {
     switch (result->outcome) {
     case CYCLE_PATCHED:
@@ -75,11 +81,18 @@ static int64_t pause_after(const struct cycle_result *result) {
     }
 }
 
+static void on_state(void *context, const struct window_state *state) {
+    triggers_consider(context, state);
+}
+
 static void on_cycle(void *context, const struct cycle_result *result) {
     struct started started = *(struct started *)context;
+    struct optimizer *optimizer = started.triggers->optimizer;
     free(context);
     if (started.prompt_id)
         pause_prompt(started.triggers, started.prompt_id, pause_after(result));
+    /* Another prompt of the task type may have crossed meanwhile. */
+    windows_each(optimizer->windows, optimizer_now_ms(), on_state, started.triggers);
     if (result->outcome == CYCLE_PATCHED)
         changes_look(started.triggers->optimizer->changes);
     if (result->outcome == CYCLE_OVER_BUDGET)
@@ -102,9 +115,6 @@ void triggers_consider(struct triggers *triggers, const struct window_state *sta
         return;
     struct failure failures[FAILURES_MAX];
     int count = windows_failures(optimizer->windows, state->prompt_id, failures, FAILURES_MAX);
-    log_info("threshold_crossed", log_string("task_type", state->task_type),
-        log_integer("prompt_id", state->prompt_id), log_integer("failures", state->failures),
-        log_integer("evaluations", state->scores.count));
     cycle_start(optimizer->cycles,
         &(struct cycle_trigger){.task_type = state->task_type,
             .triggered_by = "stream",
@@ -114,10 +124,6 @@ void triggers_consider(struct triggers *triggers, const struct window_state *sta
             .scores = state->scores,
             .threshold_at_ms = state->crossed_at_ms},
         on_cycle, started_of(triggers, state->prompt_id));
-}
-
-static void on_state(void *context, const struct window_state *state) {
-    triggers_consider(context, state);
 }
 
 static void on_requested(void *context, const struct pg_result *rows) {

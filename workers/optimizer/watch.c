@@ -15,6 +15,7 @@
 #include "workers/optimizer/cycle.h"
 #include "workers/optimizer/optimizer_metrics.h"
 #include "workers/optimizer/statistics.h"
+#include "workers/optimizer/triggers.h"
 
 enum { SCORES_MAX = 1000 };
 
@@ -126,6 +127,7 @@ static void on_put_back(void *context, const struct pg_result *result) {
         log_warn("prompt_rolled_back", log_string("task_type", ending->task_type),
             log_integer("prompt_id", ending->prompt_id), log_integer("prompt_version", version));
         changes_look(watch->optimizer->changes);
+        triggers_resume(watch->optimizer->triggers, strtoll(pg_value(result, 0, 0), NULL, 10));
     }
     free(ending);
     answered(watch);
