@@ -80,6 +80,11 @@ $(foreach name,$(PROGRAMS),$(eval $(call program,$(name))))
 # Unit tests: tests/unit/test_<x>.c, each a cmocka program. A worker's own sources are linked by naming them here.
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 test_rules_SOURCES := workers/evaluator/rules.c $(wildcard workers/evaluator/scan*.c)
+test_statistics_SOURCES := workers/optimizer/statistics.c
+test_decide_SOURCES := $(addprefix workers/optimizer/,decide.c probation.c statistics.c)
+test_windows_SOURCES := workers/optimizer/windows.c
+test_propose_SOURCES := workers/optimizer/propose.c workers/optimizer/analyse.c
+test_word_diff_SOURCES := gateway/word_diff.c
 .SECONDEXPANSION:
 $(BUILD)/tests/%: tests/unit/%.c $$(call objects,$$($$*_SOURCES)) $(LIBRARY)
 	@mkdir -p $(@D)

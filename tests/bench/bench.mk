@@ -19,6 +19,6 @@ bench: kafka programs $(BENCH_VENV)/.installed $(BUILD)/bench/load ## measure sp
 # `make bench-heal SEED=7`: spoils prompts and shows how moru heals them. See tests/bench/heal.py --help; HEAL_ARGS.
 SEED ?= 1
 .PHONY: bench-heal
-bench-heal: kafka programs $(BENCH_VENV)/.installed ## spoil 40 prompts (SEED=) and show how they are healed
+bench-heal: kafka programs $(BENCH_VENV)/.installed $(BUILD)/bench/load ## spoil 40 prompts (SEED=) and show how they are healed
 	@$(MAKE) --no-print-directory sim
-	@BUILD=$(BUILD) PYTHONDONTWRITEBYTECODE=1 $(BENCH_VENV)/bin/python tests/bench/heal.py --sim $(BUILD)/moru-sim --seed $(SEED) $(HEAL_ARGS)
+	@BUILD=$(BUILD) PYTHONDONTWRITEBYTECODE=1 $(BENCH_VENV)/bin/python tests/bench/heal.py --load $(BUILD)/bench/load --sim $(BUILD)/moru-sim --seed $(SEED) $(HEAL_ARGS)

@@ -1,6 +1,7 @@
 """Sabotages prompts in forty seeded ways under traffic, and prints whether moru healed them, how fast and how well."""
 import argparse
 import asyncio
+import json
 import os
 import pathlib
 import statistics
@@ -26,12 +27,13 @@ def parse():
     parser = argparse.ArgumentParser(
         prog="make bench-heal", description="Starts the simulator and a private moru stack on it, spoils prompts of four "
         "task types while requests come, and prints for each whether it was healed. A second run, whose analyst answers "
-        "off-topic, is the control: it must heal few. SEED=7 makes other sabotages; other options go into HEAL_ARGS. Exits "
+        "off-topic, is the control: it must heal few. A third one breaks the prompt of the mock model under 500 requests/s. SEED=7 makes other sabotages; other options go into HEAL_ARGS. Exits "
         "0 when the targets are met, else 1.")
     parser.add_argument("--seed", type=int, default=1, help="of the sabotages and of the simulator (1)")
     parser.add_argument("--seconds", type=float, default=15, help="time that a prompt is given to be healed (15)")
-    parser.add_argument("--only", choices=("heal", "control"), help="one of the two runs")
+    parser.add_argument("--only", choices=("heal", "control", "flow"), help="one of the three runs")
     parser.add_argument("--state", default=str(ROOT / ".moru" / "bench-heal"), help="folder of the private stack")
+    parser.add_argument("--load", required=True, help="the load generator, built from tests/bench/load.c")
     parser.add_argument("--sim", required=True, help="the simulator's program")
     return parser.parse_args()
 
@@ -225,16 +227,55 @@ def run(options, analyst):
             return outcomes, machine.describe(stack, ROOT)
 
 
+HELLO = "just say hello world to everything"
+RATE, PHASE_S = 500, 5
+
+
+async def break_prompt(url):
+    database = await asyncpg.connect(url)
+    async with database.transaction():
+        await database.execute("UPDATE prompts SET is_active = FALSE WHERE task_type = 'code_generation'")
+        await database.execute("INSERT INTO prompts (task_type, content, version) VALUES ('code_generation', $1, 99)", HELLO)
+    await database.close()
+
+
+def flow(options):
+    """500 requests/s before, while and after the mock model's prompt is broken and healed."""
+    with PrivateStack(options.state, {}, empty=("LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")) as stack:
+        command = [options.load, "--url", f"{stack.urls['GATEWAY_URL']}/api/v1/request", "--connections", "64", "--rate",
+                   str(RATE), "--warmup", "10", "--seconds", str(3 * PHASE_S), "--phases", "3", "--body",
+                   '{"user_input":"Write a fibonacci function","task_type":"code_generation"}']
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
+            time.sleep(10 + PHASE_S)
+            asyncio.run(break_prompt(stack.urls["DATABASE_URL"]))
+            output = load.communicate()[0]
+        if load.returncode != 0:
+            sys.exit("bench-heal: a request failed while the prompt was healed")
+        phases = json.loads(output)["phases"]
+        healed = float(stack.query("SELECT coalesce(max(extract(epoch FROM finished_at - threshold_at)), -1) FROM "
+                                   "optimizations WHERE status = 'patched'")[0])
+    lines = ["| 500 requests/s, mock model | answered | failed | median | p99 |", "|---|---:|---:|---:|---:|"]
+    for name, phase in zip(("before", "broken and healed", "after"), phases):
+        lines.append(f"| {name} | {phase['measured']:,} | 0 | {phase['median_us'] / 1000:.2f} ms | "
+                     f"{phase['p99_us'] / 1000:.2f} ms |")
+    ratio = phases[1]["p99_us"] / phases[0]["p99_us"]
+    met = 0 <= healed <= 0.5 and ratio <= 2
+    print("\n" + "\n".join(lines))
+    print(f"\nTime to heal {healed * 1000:,.0f} ms (target ≤ 500 ms: {'met' if 0 <= healed <= 0.5 else '**missed**'}); p99 "
+          f"while it healed {ratio:.2f} × that before (target ≤ 2: {'met' if ratio <= 2 else '**missed**'}).\n")
+    return met
+
+
 def main():
     options = parse()
     stop_on_signals()
     met = True
-    if options.only != "control":
+    if options.only in (None, "heal"):
         say(f"healing, seed {options.seed}: 40 prompts, at most {options.seconds:g} s each")
         outcomes, described = run(options, "good")
         text, met = summary(outcomes)
         print(f"\n{table(outcomes)}\n\n{text}\n\n{described}\n")
-    if options.only != "heal":
+    if options.only in (None, "control"):
         say(f"control, seed {options.seed}: the same, with an analyst who answers off-topic")
         outcomes, _ = run(options, "off_topic")
         healed = [outcome for outcome in outcomes if outcome["healed"] and not outcome["reverted"]]
@@ -243,6 +284,9 @@ def main():
         print(f"\nControl: {len(healed)} of {len(outcomes)} healed, going back aside (target ≤ 4: "
               f"{'met' if good else '**missed**'}); left worse than it was: "
               f"{sum(outcome['left_worse'] for outcome in outcomes)}.\n")
+    if options.only in (None, "flow"):
+        say(f"{RATE} requests/s while the mock model's prompt is broken and healed")
+        met &= flow(options)
     sys.exit(0 if met else 1)
 
 
