@@ -13,9 +13,9 @@ CHANGED = {"patched", "rolled_back"}
 
 def switch_prompt(moru, content, version=99, task_type="code_generation"):
     """As a person does it: plain SQL. Returns the id of the new row."""
-    moru.execute("UPDATE prompts SET is_active = FALSE WHERE task_type = %s", [task_type])
-    return moru.row("INSERT INTO prompts (task_type, content, version) VALUES (%s, %s, %s) RETURNING id",
-                    [task_type, content, version])["id"]
+    return moru.row("WITH before AS (UPDATE prompts SET is_active = FALSE WHERE task_type = %s) INSERT INTO prompts "
+                    "(task_type, content, version) VALUES (%s, %s, %s) RETURNING id",
+                    [task_type, task_type, content, version])["id"]
 
 
 def active(moru, task_type="code_generation"):
@@ -236,7 +236,8 @@ def test_a_prompt_that_a_person_changes_meanwhile_is_left_alone(moru, mended):
 def test_two_optimizers_and_one_once_make_one_new_version(moru, mended):
     switch_prompt(moru, HELLO)
     ask(moru, 5)
-    starts = [moru.background(moru.start, "optimizer"), moru.background(moru.start, "optimizer"),
+    starts = [moru.background(moru.start, "optimizer", INSTANCE_ID="optimizer-one"),
+              moru.background(moru.start, "optimizer", INSTANCE_ID="optimizer-two"),
               moru.background(moru.run, "optimizer", "--once")]
     assert starts[2].result().returncode == 0
     for start in starts[:2]:

@@ -40,13 +40,24 @@ void write_section(struct buffer *buffer, const char *name, const char *text, si
     buffer_format(buffer, "%s\n</%s>\n", text[length] ? " [...]" : "", name);
 }
 
+/* Users and models must not end a section from inside it: their "</" become "< /". */
+static const char *contained(struct arena *arena, const char *text) {
+    struct buffer safe = buffer_in(arena);
+    for (const char *tag; (tag = strstr(text, "</")) != NULL; text = tag + 1) {
+        buffer_append(&safe, text, (size_t)(tag - text) + 1);
+        buffer_byte(&safe, ' ');
+    }
+    buffer_string(&safe, text);
+    return buffer_text(&safe);
+}
+
 void write_failures(struct buffer *buffer, const struct failure *failures, int count) {
     for (int i = 0; i < count; i++) {
         buffer_format(buffer, "\nFailure %d:\n", i + 1);
-        write_section(buffer, "input", failures[i].user_input, TEXT_BYTES_MAX);
-        write_section(buffer, "output", failures[i].output, TEXT_BYTES_MAX);
+        write_section(buffer, "input", contained(buffer->arena, failures[i].user_input), TEXT_BYTES_MAX);
+        write_section(buffer, "output", contained(buffer->arena, failures[i].output), TEXT_BYTES_MAX);
         buffer_format(buffer, "<score>%.3f</score>\n", failures[i].score);
-        write_section(buffer, "details", failures[i].detail, TEXT_BYTES_MAX);
+        write_section(buffer, "details", contained(buffer->arena, failures[i].detail), TEXT_BYTES_MAX);
     }
 }
 

@@ -3,7 +3,6 @@
 #include "workers/optimizer/changes.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "schemas/prompt_change.h"
 #include "shared/arena.h"
@@ -85,16 +84,6 @@ static void on_sent(void *context, const char *reason) {
     arena_destroy(&changes->arena);
 }
 
-static bool read_action(const char *text, enum prompt_change_action *action) {
-    static const char *const NAMES[] = {"created", "activated", "deactivated", "changed", "deleted"};
-    for (int i = 0; i < 5; i++)
-        if (strcmp(NAMES[i], text) == 0) {
-            *action = (enum prompt_change_action)i;
-            return true;
-        }
-    return false;
-}
-
 static void publish(struct changes *changes, const struct pg_result *rows, int row) {
     struct buffer body = buffer_in(changes->arena);
     struct prompt_change change = {.change_id = strtoll(pg_value(rows, row, 0), NULL, 10),
@@ -108,7 +97,8 @@ static void publish(struct changes *changes, const struct pg_result *rows, int r
         .changed_by = pg_value(rows, row, 9),
         .changed_at = pg_value(rows, row, 10)};
     pg_array_add(&changes->ids, pg_value(rows, row, 0));
-    if (!read_action(pg_value(rows, row, 4), &change.action))
+    /* The table has a CHECK of the same names. */
+    if (!prompt_change_action_parse(pg_value(rows, row, 4), &change.action))
         abort();
     prompt_change_encode(&body, &change);
     run_emit(changes->optimizer->run,
@@ -188,6 +178,9 @@ void changes_drain(struct changes *changes, void (*done)(void *context), void *c
 
 void changes_close(struct changes **changes) {
     uv_timer_stop(&(*changes)->timer);
-    free(*changes);
+    /* Its query may still be under way: Postgres is closed after this, and all of it ends with the process.
+     */
+    (*changes)->drained = NULL;
+    (*changes)->again = false;
     *changes = NULL;
 }

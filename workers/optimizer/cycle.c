@@ -21,6 +21,7 @@ struct cycles {
     struct optimizer *optimizer;
     struct cycle *first;
     int count;
+    bool closed;
 };
 
 static const struct pg_statement UNLOCK = {
@@ -78,6 +79,8 @@ struct asked_rows {
 static void on_rows(void *context, const struct pg_result *rows) {
     struct asked_rows asked = *(struct asked_rows *)context;
     struct cycle *cycle = asked.cycle;
+    if (cycle->owner->closed)
+        return;
     if (pg_status(rows) == PG_OK && cycle->failure == CYCLE_PATCHED)
         asked.take(cycle, rows);
     else if (pg_status(rows) != PG_OK)
@@ -150,10 +153,7 @@ static void on_answer(void *context, const struct model_answer *answer) {
         ask_later(asked, answer->retry_after_ms);
         return;
     }
-    if (answer->status == MODEL_OK)
-        asked->take(cycle, asked->number, answer);
-    else
-        cycle_fail(cycle, CYCLE_FAILED, arena_format(cycle->arena, "the model failed: %s", answer->error));
+    asked->take(cycle, asked->number, answer);
     cycle_answered(cycle);
 }
 
@@ -336,9 +336,9 @@ struct cycles *cycles_open(struct optimizer *optimizer) {
     return cycles;
 }
 
-/* The process is about to end: queries and calls still point into the arenas of cycles under way, which end
- * with it. */
+/* The process is about to end: queries and calls still point at the cycles under way, and are told that
+ * Postgres is closed. All of it ends with the process. */
 void cycles_close(struct cycles **cycles) {
-    free(*cycles);
+    (*cycles)->closed = true;
     *cycles = NULL;
 }

@@ -19,7 +19,11 @@ static void analysed(struct cycle *cycle) {
 static void take_analysis(struct cycle *cycle, int number, const struct model_answer *answer) {
     const struct failure *failures = cycle->failures + cycle->analysed_from;
     (void)number;
-    if (analysis_read(cycle->arena, answer->text, answer->length, &cycle->analysis)) {
+    if (answer->status != MODEL_OK) {
+        /* Going back may still be a repair. */
+        analysis_from_rules(cycle->arena, failures, cycle->analysed_count, &cycle->analysis);
+        analysed(cycle);
+    } else if (analysis_read(cycle->arena, answer->text, answer->length, &cycle->analysis)) {
         analysed(cycle);
     } else if (!cycle->asked_again) {
         cycle->asked_again = true;
@@ -88,7 +92,14 @@ static const char *why_not(const struct cycle *cycle, const struct candidate *ca
 }
 
 static void take_candidate(struct cycle *cycle, int number, const struct model_answer *answer) {
-    cycle->candidates[number].content = candidate_clean(cycle->arena, answer->text, answer->length);
+    struct candidate *candidate = &cycle->candidates[number];
+    candidate->failed = answer->status != MODEL_OK;
+    if (candidate->failed)
+        candidate->refused = arena_format(cycle->arena, "the model failed: %s", answer->error);
+    else if (answer->cut)
+        candidate->refused = "it was cut off at the model's limit";
+    else
+        candidate->content = candidate_clean(cycle->arena, answer->text, answer->length);
 }
 
 static void ask_author(struct cycle *cycle, int number) {
@@ -105,15 +116,22 @@ static void ask_author(struct cycle *cycle, int number) {
 }
 
 static void on_proposed(struct cycle *cycle) {
+    const char *failure = NULL;
     int fit = 0;
     for (int i = 0; i < cycle->candidate_count; i++) {
-        cycle->candidates[i].refused = why_not(cycle, &cycle->candidates[i]);
-        fit += cycle->candidates[i].refused == NULL;
+        struct candidate *candidate = &cycle->candidates[i];
+        if (!candidate->refused)
+            candidate->refused = why_not(cycle, candidate);
+        fit += candidate->refused == NULL;
+        failure = candidate->failed ? candidate->refused : failure;
     }
     log_info("candidates_proposed", log_string("task_type", cycle->trigger.task_type),
         log_integer("optimization_id", cycle->optimization_id),
         log_integer("candidates", cycle->candidate_count), log_integer("fit", fit));
-    cycle->after(cycle);
+    if (!fit && failure)
+        cycle_end(cycle, CYCLE_FAILED, failure);
+    else
+        cycle->after(cycle);
 }
 
 void cycle_propose(struct cycle *cycle, void (*then)(struct cycle *cycle)) {

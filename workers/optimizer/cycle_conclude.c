@@ -236,9 +236,11 @@ void cycle_conclude(struct cycle *cycle) {
         }
     int best = choose_candidate(rehearsed, count, &cycle->active);
     cycle->winner = best < 0 ? -1 : index[best];
+    /* Without the control there is nothing to compare with. */
+    bool unanswered = 2 * cycle->active.failed.count < cycle->rehearsed_count;
+    if (unanswered)
+        cycle->winner = -1;
     cycle->figures = write_figures(cycle);
-    /* Where the control got no answers either, the candidates' zeros say nothing of them. */
-    bool unanswered = cycle->active.unanswered && cycle->winner < 0;
     cycle->waiting++; /* all queries of this step go out before the first answer counts */
     save_found(cycle);
     if (unanswered)

@@ -16,6 +16,7 @@ struct candidate {
     enum angle angle;
     const char *content; /* NULL: its author gave none */
     const char *refused; /* why it was not tried; NULL: it was, or is to be */
+    bool failed;         /* the model did not answer its author's question */
     struct rehearsed rehearsed;
 };
 
@@ -62,6 +63,8 @@ struct cycle {
     struct analysis analysis;
     struct candidate candidates[CANDIDATES_MAX + 2];
     int candidate_count;
+    double *results; /* of each prompt, the active one first, a row of what it scored on each input: the
+                        failed ones, then those that passed; NAN: no score */
     struct rehearsed active; /* candidate 0 */
     int winner;
     int64_t tokens;
@@ -73,8 +76,8 @@ struct cycle {
 /* Sends a query as part of this step; take is called with its rows when it worked. */
 void cycle_query(struct cycle *cycle, const struct pg_statement *statement, int count,
     const char *const *values, void (*take)(struct cycle *cycle, const struct pg_result *rows));
-/* Asks the model as part of this step, again and again within OPTIMIZER_TRIES; take is called with the
- * answer, NULL when there is none to be had. */
+/* Asks the model as part of this step, again and again within OPTIMIZER_TRIES; take is called with the last
+ * answer, whatever its status. */
 void cycle_ask(struct cycle *cycle, const struct model_request *request, int number,
     void (*take)(struct cycle *cycle, int number, const struct model_answer *answer));
 /* An answer of this step has come: the last one goes on. */

@@ -54,7 +54,7 @@ static const struct pg_statement PASSED = {
 static const struct pg_statement LAST_GOOD = {
     "last_good_prompt",
     "SELECT p.content FROM prompts p LEFT JOIN LATERAL (SELECT count(*) AS evaluations, avg(score) AS mean, "
-    "avg(passed::int) AS rate FROM (SELECT score, passed FROM results WHERE task_type = $1 AND prompt_id = "
+    "avg(passed::int) AS rate FROM (SELECT score, passed FROM results WHERE prompt_id = "
     "p.id AND "
     "purpose = 'serve' AND passed IS NOT NULL ORDER BY created_at DESC LIMIT 200) AS judged) AS seen ON true "
     "WHERE p.task_type = $1 AND p.id IS DISTINCT FROM (SELECT id FROM moru_active_prompt($1)) AND p.content "
@@ -70,13 +70,15 @@ static const struct pg_statement LAST_GOOD = {
 /* Failures of the active prompt: rows of execution_logs that results ties to it, and rows made by hand that
  * are younger than it. Newest first, each request once. */
 #define LOGGED                                                                                               \
-    "FROM execution_logs log LEFT JOIN LATERAL (SELECT prompt_id, purpose FROM results WHERE "               \
-    "results.request_id = "                                                                                  \
-    "log.request_id ORDER BY run DESC LIMIT 1) AS recorded ON true, moru_active_prompt($1) AS active WHERE " \
-    "log.task_type = $1 AND log.created_at > now() - make_interval(mins => $2::int) AND "                    \
-    "log.evaluation_passed IS NOT NULL "                                                                     \
-    "AND CASE WHEN recorded.purpose IS NULL THEN log.created_at >= active.created_at AND "                   \
-    "coalesce(log.prompt_version, active.version) = active.version ELSE recorded.prompt_id = active.id END"
+    "FROM (SELECT * FROM execution_logs WHERE task_type = $1 AND created_at > now() - make_interval(mins "   \
+    "=> "                                                                                                    \
+    "$2::int) AND evaluation_passed IS NOT NULL ORDER BY created_at DESC LIMIT 20000) AS log LEFT JOIN "     \
+    "LATERAL (SELECT prompt_id, purpose FROM results WHERE results.request_id = log.request_id ORDER BY "    \
+    "run "                                                                                                   \
+    "DESC LIMIT 1) AS recorded ON true, moru_active_prompt($1) AS active WHERE CASE WHEN recorded.purpose "  \
+    "IS "                                                                                                    \
+    "NULL THEN log.created_at >= active.created_at AND coalesce(log.prompt_version, active.version) = "      \
+    "active.version ELSE recorded.prompt_id = active.id END"
 
 static const struct pg_statement FAILURES = {
     "failures_of_prompt",

@@ -6,14 +6,16 @@
 const double PASSED_NOISE = 0.02;
 /* As the evaluator's. */
 static const double PASS_SCORE = 0.7;
+/* Sums of the same scores differ in their last digits with the order in which they were added. */
+static const double ROUNDING = 1e-9;
 
 enum verdict_on_candidate judge_candidate(const struct rehearsed *candidate, const struct rehearsed *active) {
-    if (!(scores_mean(&candidate->failed) >= PASS_SCORE))
+    if (!(scores_mean(&candidate->failed) >= PASS_SCORE - ROUNDING))
         return CANDIDATE_BELOW_THRESHOLD;
-    if (!(scores_mean(&candidate->failed) > scores_mean(&active->failed)))
+    if (!(scores_mean(&candidate->failed) > scores_mean(&active->failed) + ROUNDING))
         return CANDIDATE_NOT_BETTER;
     if (active->passed.count &&
-        !(scores_mean(&candidate->passed) >= scores_mean(&active->passed) - PASSED_NOISE))
+        !(scores_mean(&candidate->passed) >= scores_mean(&active->passed) - PASSED_NOISE - ROUNDING))
         return CANDIDATE_HARMS;
     return CANDIDATE_FIT;
 }
@@ -38,7 +40,8 @@ int choose_candidate(const struct rehearsed *candidates, int count, const struct
         if (judge_candidate(&candidates[i], active) != CANDIDATE_FIT)
             continue;
         double mean = mean_of_all(&candidates[i]), best_mean = best < 0 ? -1 : mean_of_all(&candidates[best]);
-        if (mean > best_mean || (mean >= best_mean && candidates[i].length < candidates[best].length))
+        if (mean > best_mean + ROUNDING ||
+            (mean >= best_mean - ROUNDING && candidates[i].length < candidates[best].length))
             best = i;
     }
     return best;

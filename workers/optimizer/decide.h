@@ -8,7 +8,8 @@
 struct rehearsed {
     struct scores failed, passed;
     size_t length;  /* of the prompt, bytes */
-    int unanswered; /* rehearsals without a score; each counts as a score of 0 */
+    int unanswered; /* rehearsals without a score: of a candidate each counts as 0; an input on which the
+                       active prompt has none counts for nobody */
 };
 
 enum verdict_on_candidate {

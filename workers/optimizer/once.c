@@ -19,12 +19,9 @@
  * results does not know, counts when it is younger than the prompt. */
 static const struct pg_statement NEEDING = {
     "task_types_needing_optimization",
-    "SELECT task_type, id, 0 AS failures, 0 AS threshold_ms FROM optimizations WHERE status = 'requested' "
-    "UNION ALL "
-    "SELECT task_type, NULL, failures, threshold_ms FROM (SELECT log.task_type, count(DISTINCT "
-    "log.request_id) FILTER "
-    "(WHERE NOT evaluation_passed) AS failures, count(DISTINCT log.request_id) AS evaluations, "
-    "(extract(epoch FROM max(log.created_at)) * 1000)::bigint AS threshold_ms "
+    "SELECT task_type, id, 0 AS failures FROM optimizations WHERE status = 'requested' UNION ALL "
+    "SELECT task_type, NULL, failures FROM (SELECT log.task_type, count(DISTINCT log.request_id) FILTER "
+    "(WHERE NOT evaluation_passed) AS failures, count(DISTINCT log.request_id) AS evaluations "
     "FROM execution_logs log LEFT JOIN LATERAL (SELECT prompt_id, purpose FROM results WHERE "
     "results.request_id = "
     "log.request_id ORDER BY run DESC LIMIT 1) AS recorded ON true, LATERAL "
@@ -35,6 +32,13 @@ static const struct pg_statement NEEDING = {
     "active.version) = active.version ELSE recorded.prompt_id = active.id END GROUP BY log.task_type) AS "
     "seen "
     "WHERE failures >= $2::bigint AND failures >= $3::float8 * evaluations ORDER BY id NULLS LAST, task_type",
+};
+
+/* What a cycle found; no rows when it ended before its analysis. */
+static const struct pg_statement FOUND = {
+    "found_by_cycle",
+    "SELECT pattern FROM optimizations, jsonb_array_elements_text(analysis -> 'failure_patterns') AS pattern "
+    "WHERE id = $1::bigint LIMIT 5",
 };
 
 struct need {
@@ -71,8 +75,18 @@ static void on_timeout(uv_timer_t *timer) {
     run_fail(once->optimizer->run, "--once took longer than OPTIMIZER_ONCE_TIMEOUT_MS");
 }
 
+/* Models and callers wrote these texts: nothing in them is to steer a terminal, C1 controls included. */
+static void print_text(const char *text) {
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+        bool c1 = at[0] == 0xC2 && at[1] >= 0x80 && at[1] < 0xA0;
+        at += c1;
+        putchar(c1 || *at < ' ' || *at == 0x7F ? ' ' : *at);
+    }
+}
+
 static void print_result(const struct need *need, const struct cycle_result *result) {
-    printf("%s: version %lld", need->task_type, (long long)result->old_version);
+    print_text(need->task_type);
+    printf(": version %lld", (long long)result->old_version);
     if (need->failures)
         printf(", %lld failures", need->failures);
     printf("\n");
@@ -82,21 +96,40 @@ static void print_result(const struct need *need, const struct cycle_result *res
         printf(", %.3f after", result->after_score);
     if (!isnan(result->before_score))
         printf("\n");
-    if (result->outcome == CYCLE_PATCHED)
+    if (result->outcome == CYCLE_PATCHED) {
         printf("  repaired: version %lld is active\n", (long long)result->new_version);
-    else
-        printf("  %s: %s\n", cycle_outcome_name(result->outcome), result->reason);
-    if (result->optimization_id)
-        printf("  optimization %lld\n", (long long)result->optimization_id);
+    } else {
+        printf("  %s: ", cycle_outcome_name(result->outcome));
+        print_text(result->reason);
+        printf("\n");
+    }
 }
 
 static void next_cycle(struct once *once);
+
+static void on_found(void *context, const struct pg_result *rows) {
+    struct once *once = context;
+    if (pg_status(rows) != PG_OK)
+        log_warn("findings_not_read", log_string("reason", pg_message(rows)));
+    for (int row = 0; pg_status(rows) == PG_OK && row < pg_rows(rows); row++) {
+        printf("  found: ");
+        print_text(pg_value(rows, row, 0));
+        printf("\n");
+    }
+    next_cycle(once);
+}
 
 static void on_cycle(void *context, const struct cycle_result *result) {
     struct once *once = context;
     print_result(&once->needs[once->next - 1], result);
     once->broken = once->broken || result->outcome == CYCLE_FAILED;
-    next_cycle(once);
+    if (!result->optimization_id) {
+        next_cycle(once);
+        return;
+    }
+    const char *id = arena_format(once->arena, "%lld", (long long)result->optimization_id);
+    printf("  optimization %s\n", id);
+    pg_query(run_pg(once->optimizer->run), &FOUND, 1, &id, on_found, once);
 }
 
 static void next_cycle(struct once *once) {

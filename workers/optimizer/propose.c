@@ -2,12 +2,11 @@
 #include "workers/optimizer/propose.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shared/arena.h"
 #include "shared/buffer.h"
-
-enum { WORD_BYTES_MAX = 64 };
 
 const char PROMPT_AUTHOR_PROMPT[] = "You write system prompts for language models. You are shown the active "
                                     "prompt, which fails, where there is one a "
@@ -108,49 +107,74 @@ static bool is_word_byte(char byte) {
     return isalnum((unsigned char)byte) || (byte & 0x80);
 }
 
-/* Copies the next word in lower case and moves *at behind it; false at the end. A very long word is cut. */
-static bool next_word(const char **at, char word[WORD_BYTES_MAX]) {
-    size_t length = 0;
+/* The hash (FNV-1a) of the next word in lower case, *at behind it; 0 at the end. */
+static uint64_t next_word(const char **at) {
+    uint64_t hash = 14695981039346656037u;
     while (**at && !is_word_byte(**at))
         ++*at;
+    if (!**at)
+        return 0;
     for (; **at && is_word_byte(**at); ++*at)
-        if (length < WORD_BYTES_MAX - 1)
-            word[length++] = (char)tolower((unsigned char)**at);
-    word[length] = '\0';
-    return length > 0;
+        hash = (hash ^ (uint64_t)tolower((unsigned char)**at)) * 1099511628211u;
+    return hash | 1;
 }
 
-/* True when the words at one stand at the beginning of other, COPIED_WORDS of them. */
-static bool same_words(const char *one, const char *other) {
-    char first[WORD_BYTES_MAX], second[WORD_BYTES_MAX];
-    for (int i = 0; i < COPIED_WORDS; i++)
-        if (!next_word(&one, first) || !next_word(&other, second) || strcmp(first, second) != 0)
-            return false;
-    return true;
-}
+/* Every COPIED_WORDS words in a row of a text, as one hash each. */
+struct runs {
+    uint64_t *items;
+    size_t count;
+};
 
-/* True when the COPIED_WORDS words at words stand somewhere in text. */
-static bool holds_words(const char *text, const char *words) {
-    char word[WORD_BYTES_MAX];
-    for (const char *at = text; *at;) {
-        if (same_words(at, words))
-            return true;
-        if (!next_word(&at, word))
-            return false;
+static struct runs runs_of(const char *text) {
+    /* Of two bytes at least, each word but the last one. */
+    struct runs runs = {malloc((strlen(text) / 2 + 1) * sizeof *runs.items), 0};
+    uint64_t words[COPIED_WORDS] = {0}, word;
+    if (!runs.items)
+        abort();
+    for (size_t n = 0; (word = next_word(&text)) != 0; n++) {
+        uint64_t hash = 0;
+        words[n % COPIED_WORDS] = word;
+        for (size_t i = 1; i <= COPIED_WORDS; i++)
+            hash = (hash ^ words[(n + i) % COPIED_WORDS]) * 0x9e3779b97f4a7c15u;
+        if (n + 1 >= COPIED_WORDS)
+            runs.items[runs.count++] = hash;
     }
-    return false;
+    return runs;
 }
 
+static int compare(const void *left, const void *right) {
+    uint64_t one = *(const uint64_t *)left, other = *(const uint64_t *)right;
+    return (one > other) - (one < other);
+}
+
+/* sorted is in order. */
+static bool holds_run(const struct runs *sorted, uint64_t run) {
+    return bsearch(&run, sorted->items, sorted->count, sizeof run, compare) != NULL;
+}
+
+/* Leaves out of sorted what also stands in text. */
+static void allow(struct runs *sorted, const char *text) {
+    struct runs allowed = runs_of(text);
+    size_t kept = 0;
+    qsort(allowed.items, allowed.count, sizeof *allowed.items, compare);
+    for (size_t i = 0; i < sorted->count; i++)
+        if (!holds_run(&allowed, sorted->items[i]))
+            sorted->items[kept++] = sorted->items[i];
+    sorted->count = kept;
+    free(allowed.items);
+}
+
+/* Inputs may be long, so that each text is read once, and not once for each word of the other. */
 bool copies_words(const char *text, const char *input, const char *const *allowed, int count) {
-    char word[WORD_BYTES_MAX];
-    for (const char *at = text; *at;) {
-        bool copied = holds_words(input, at);
-        for (int i = 0; copied && i < count; i++)
-            copied = !allowed[i] || !holds_words(allowed[i], at);
-        if (copied)
-            return true;
-        if (!next_word(&at, word))
-            return false;
-    }
-    return false;
+    struct runs runs = runs_of(text), there = runs_of(input);
+    bool copied = false;
+    qsort(runs.items, runs.count, sizeof *runs.items, compare);
+    for (int i = 0; i < count; i++)
+        if (allowed[i])
+            allow(&runs, allowed[i]);
+    for (size_t i = 0; i < there.count && !copied; i++)
+        copied = holds_run(&runs, there.items[i]);
+    free(runs.items);
+    free(there.items);
+    return copied;
 }

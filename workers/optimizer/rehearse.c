@@ -191,5 +191,5 @@ void rehearsals_close(struct rehearsals **closing) {
         free(rehearsals->waiting);
         rehearsals->waiting = next;
     }
-    free(rehearsals);
+    /* Postgres may still be asked; it is closed after this. */
 }

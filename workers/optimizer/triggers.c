@@ -20,7 +20,7 @@ struct triggers {
     struct optimizer *optimizer;
     struct pause pauses[PAUSES_MAX];
     int next; /* the oldest place is overwritten: at worst Postgres is asked once more */
-    bool asking;
+    bool asking, closed;
 };
 
 /* A cycle of ours under way. */
@@ -43,7 +43,9 @@ struct triggers *triggers_open(struct optimizer *optimizer) {
 }
 
 void triggers_close(struct triggers **triggers) {
-    free(*triggers);
+    /* Its query may still be under way: Postgres is closed after this, and all of it ends with the process.
+     */
+    (*triggers)->closed = true;
     *triggers = NULL;
 }
 
@@ -87,6 +89,8 @@ static void on_state(void *context, const struct window_state *state) {
 
 static void on_cycle(void *context, const struct cycle_result *result) {
     struct started started = *(struct started *)context;
+    if (started.triggers->closed)
+        return;
     struct optimizer *optimizer = started.triggers->optimizer;
     free(context);
     if (started.prompt_id)
@@ -129,6 +133,8 @@ void triggers_consider(struct triggers *triggers, const struct window_state *sta
 static void on_requested(void *context, const struct pg_result *rows) {
     struct triggers *triggers = context;
     triggers->asking = false;
+    if (triggers->closed)
+        return;
     if (pg_status(rows) == PG_FAILED)
         log_error("requested_not_read", log_string("reason", pg_message(rows)));
     for (int row = 0; pg_status(rows) == PG_OK && row < pg_rows(rows); row++) {

@@ -68,7 +68,9 @@ struct watch *watch_open(struct optimizer *optimizer) {
 }
 
 void watch_close(struct watch **watch) {
-    free(*watch);
+    /* Its queries may still be under way: Postgres is closed after this, and all of it ends with the process.
+     */
+    (*watch)->done = NULL;
     *watch = NULL;
 }
 
@@ -81,21 +83,28 @@ static void answered(struct watch *watch) {
         done(watch->context, watch->failed ? -1 : watch->put_back);
 }
 
-static void on_cycle(void *context, const struct cycle_result *result) {
+static void on_cycle_of_once(void *context, const struct cycle_result *result) {
     struct watch *watch = context;
-    (void)result;
+    watch->failed = watch->failed || result->outcome == CYCLE_FAILED;
     answered(watch);
 }
 
+static void on_cycle(void *context, const struct cycle_result *result) {
+    (void)context;
+    (void)result;
+}
+
+/* --once goes on when the cycle has ended; else the next review does not wait for it, since another task type
+ * may have a prompt to be put back. */
 static void begin_cycle(const struct ending *ending) {
     struct watch *watch = ending->watch;
-    watch->waiting++;
+    watch->waiting += watch->done != NULL;
     cycle_start(watch->optimizer->cycles,
         &(struct cycle_trigger){.task_type = ending->task_type,
             .triggered_by = watch->optimizer->once ? "cronjob" : "stream",
             .prompt_id = ending->prompt_id,
             .ignore_backoff = true},
-        on_cycle, watch);
+        watch->done ? on_cycle_of_once : on_cycle, watch);
 }
 
 static void on_ended(void *context, const struct pg_result *result) {
@@ -197,7 +206,9 @@ static void judge(struct watch *watch, struct arena *arena, const struct pg_resu
         put_back(watch, arena, task_type, id, p, count, &replaced);
         break;
     case PROBATION_WORSE_THAN_REHEARSED:
-        end_probation(watch, task_type, id, "worse_than_rehearsed");
+        /* The cycle that this calls for is left to --once, which finds the probation open. */
+        if (strcmp(optimizer_settings.mode, "off") != 0)
+            end_probation(watch, task_type, id, "worse_than_rehearsed");
         break;
     case PROBATION_PASSED:
         end_probation(watch, task_type, id, "kept");

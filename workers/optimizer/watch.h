@@ -10,8 +10,9 @@ void watch_close(struct watch **watch);
 
 /* Judges every open probation by its first OPTIMIZER_PROBATION scores in table results: puts back what does
  * worse than what it replaced, begins a cycle for what does worse than in rehearsal, ends what has proved
- * itself. done (may be NULL) is called once, later, with how many were put back, -1 when Postgres did not
- * answer. Does nothing, and calls no done, while one is under way. */
+ * itself. In mode off no cycle begins: what would need one stays open. done (may be NULL) is called once,
+ * later, when the cycles have ended, too, with how many were put back, -1 when Postgres did not answer or a
+ * cycle failed. Does nothing, and calls no done, while one is under way. */
 void watch_review(struct watch *watch, void (*done)(void *context, int put_back), void *context);
 
 enum probation_verdict {

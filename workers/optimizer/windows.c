@@ -8,6 +8,8 @@
 #include "shared/request_id.h"
 
 enum { TABLE = 1024, PROMPTS_MAX = 10000, BUCKETS = 60, CONTENTS_MAX = 50, IDS_MAX = 256, MINUTE_MS = 60000 };
+/* The analyst sees less of a text; inputs are rehearsed and so stay whole. */
+enum { TEXT_BYTES_MAX = 8192, DETAIL_BYTES_MAX = 65536 };
 
 /* What one sixtieth of the window saw. */
 struct bucket {
@@ -103,15 +105,37 @@ static int64_t span_ms(void) {
     return optimizer_settings.lookback_minutes * MINUTE_MS / BUCKETS;
 }
 
+/* Whether a bucket of this number has left the window. */
+static bool is_past(int64_t number, int64_t now_ms) {
+    return number <= now_ms / span_ms() - BUCKETS;
+}
+
 static bool is_old(const struct window *window, int64_t now_ms) {
     for (int i = 0; i < BUCKETS; i++)
-        if (window->buckets[i].scores.count && window->buckets[i].number > now_ms / span_ms() - BUCKETS)
+        if (window->buckets[i].scores.count && !is_past(window->buckets[i].number, now_ms))
             return false;
     return true;
 }
 
+/* Failures leave with the bucket that counts them. */
+static void forget_past(struct window *window, int64_t now_ms) {
+    for (struct kept **link = &window->kept; *link;) {
+        struct kept *kept = *link;
+        if (!is_past(kept->at_ms / span_ms(), now_ms)) {
+            link = &kept->next;
+            continue;
+        }
+        *link = kept->next;
+        free_kept(kept);
+        window->kept_count--;
+    }
+}
+
 void windows_expire(struct windows *windows, int64_t now_ms) {
     drop(windows, is_old, now_ms);
+    for (int i = 0; i < TABLE; i++)
+        for (struct window *window = windows->table[i]; window; window = window->next)
+            forget_past(window, now_ms);
 }
 
 static struct window **find(struct windows *windows, int64_t prompt_id) {
@@ -162,31 +186,42 @@ static void trim(struct window *window) {
     }
 }
 
-static const char *copy(struct arena *arena, const char *text, const char *otherwise) {
-    return arena_string(arena, text ? text : otherwise);
+/* Cut at a character's border; NULL gives NULL. */
+static const char *copy_cut(struct arena *arena, const char *text) {
+    size_t length = text ? strnlen(text, TEXT_BYTES_MAX + 1) : 0;
+    if (length > TEXT_BYTES_MAX)
+        for (length = TEXT_BYTES_MAX; length && ((unsigned char)text[length] & 0xC0) == 0x80;)
+            length--;
+    return text ? arena_copy(arena, text, length) : NULL;
 }
 
-static void keep(struct window *window, const struct verdict *verdict) {
+/* JSON is whole or not there. */
+static const char *copy_detail(struct arena *arena, const char *detail) {
+    bool fits = detail && strnlen(detail, DETAIL_BYTES_MAX + 1) <= DETAIL_BYTES_MAX;
+    return arena_string(arena, fits ? detail : "{}");
+}
+
+static void keep(struct window *window, const struct verdict *verdict, int64_t at_ms) {
     struct kept *kept = calloc(1, sizeof *kept);
     if (!kept)
         abort();
     struct arena *arena = kept->arena = arena_create(0);
     memcpy(kept->request_id, verdict->request_id, UUID_TEXT_BYTES);
-    kept->at_ms = verdict->evaluated_at;
+    kept->at_ms = at_ms;
     kept->failure = (struct failure){.request_id = kept->request_id,
-        .user_input = copy(arena, verdict->user_input, ""),
-        .refined_input = arena_string(arena, verdict->refined_input),
-        .output = copy(arena, verdict->output, ""),
+        .user_input = arena_string(arena, verdict->user_input ? verdict->user_input : ""),
+        .refined_input = copy_cut(arena, verdict->refined_input),
+        .output = copy_cut(arena, verdict->output ? verdict->output : ""),
         .score = verdict->score,
-        .detail = copy(arena, verdict->detail, "{}")};
+        .detail = copy_detail(arena, verdict->detail)};
     kept->next = window->kept;
     window->kept = kept;
     if (++window->kept_count > CONTENTS_MAX)
         trim(window);
 }
 
-static void count(struct window *window, const struct verdict *verdict) {
-    int64_t number = verdict->evaluated_at / span_ms();
+static void count(struct window *window, const struct verdict *verdict, int64_t at_ms) {
+    int64_t number = at_ms / span_ms();
     struct bucket *bucket = &window->buckets[number % BUCKETS];
     if (bucket->number != number)
         *bucket = (struct bucket){.number = number};
@@ -202,7 +237,7 @@ static struct window_state state_of(const struct window *window, int64_t now_ms)
         .prompt_version = window->prompt_version};
     for (int i = 0; i < BUCKETS; i++) {
         const struct bucket *bucket = &window->buckets[i];
-        if (bucket->number <= now_ms / span_ms() - BUCKETS)
+        if (is_past(bucket->number, now_ms))
             continue;
         state.failures += bucket->failures;
         state.scores.count += bucket->scores.count;
@@ -221,19 +256,22 @@ void windows_add(struct windows *windows, int partition, const struct verdict *v
     *state = (struct window_state){.task_type = verdict->task_type, .prompt_id = verdict->prompt_id};
     if (!window)
         return;
+    /* A clock that is ahead would put it into the place of a bucket that still counts. */
+    int64_t at_ms = verdict->evaluated_at < now_ms ? verdict->evaluated_at : now_ms;
     window->partition = partition;
-    bool old = verdict->evaluated_at / span_ms() <= now_ms / span_ms() - BUCKETS;
+    forget_past(window, now_ms);
+    bool crossed_before = state_of(window, now_ms).crossed;
     bool again = verdict->request_id && is_known(window, verdict->request_id);
-    if (!old && !again) {
-        count(window, verdict);
+    if (!is_past(at_ms / span_ms(), now_ms) && !again) {
+        count(window, verdict, at_ms);
         if (verdict->request_id)
-            keep(window, verdict);
+            keep(window, verdict, at_ms);
     }
     *state = state_of(window, now_ms);
     if (!state->crossed)
         window->crossed_at_ms = 0;
-    else if (!window->crossed_at_ms)
-        window->crossed_at_ms = state->crossed_at_ms = verdict->evaluated_at;
+    else if (!crossed_before)
+        window->crossed_at_ms = state->crossed_at_ms = at_ms;
 }
 
 void windows_each(struct windows *windows, int64_t now_ms,
