@@ -143,5 +143,5 @@ void cycle_propose(struct cycle *cycle, void (*then)(struct cycle *cycle)) {
     /* Going back is a repair, too. */
     if (cycle->last_good)
         cycle->candidates[cycle->candidate_count++] =
-            (struct candidate){.angle = ANGLE_RETURN, .content = cycle->last_good};
+            (struct candidate){.angle = ANGLE_RETURN, .content = cycle->last_good, .rehearsed.served = true};
 }

@@ -34,6 +34,10 @@ static double mean_of_all(const struct rehearsed *rehearsed) {
     return scores_mean(&all);
 }
 
+static bool is_preferred(const struct rehearsed *candidate, const struct rehearsed *best) {
+    return candidate->served != best->served ? candidate->served : candidate->length < best->length;
+}
+
 int choose_candidate(const struct rehearsed *candidates, int count, const struct rehearsed *active) {
     int best = -1;
     for (int i = 0; i < count; i++) {
@@ -41,7 +45,7 @@ int choose_candidate(const struct rehearsed *candidates, int count, const struct
             continue;
         double mean = mean_of_all(&candidates[i]), best_mean = best < 0 ? -1 : mean_of_all(&candidates[best]);
         if (mean > best_mean + ROUNDING ||
-            (mean >= best_mean - ROUNDING && candidates[i].length < candidates[best].length))
+            (mean >= best_mean - ROUNDING && is_preferred(&candidates[i], &candidates[best])))
             best = i;
     }
     return best;

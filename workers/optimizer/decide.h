@@ -8,6 +8,7 @@
 struct rehearsed {
     struct scores failed, passed;
     size_t length;  /* of the prompt, bytes */
+    bool served;    /* it was good in service before */
     int unanswered; /* rehearsals without a score: of a candidate each counts as 0; an input on which the
                        active prompt has none counts for nobody */
 };
@@ -26,8 +27,8 @@ extern const double PASSED_NOISE;
 enum verdict_on_candidate judge_candidate(const struct rehearsed *candidate, const struct rehearsed *active);
 const char *verdict_text(enum verdict_on_candidate verdict);
 
-/* The index of the best fit candidate: the highest mean over all its inputs, on a tie the shorter prompt; -1:
- * none. */
+/* The index of the best fit candidate: the highest mean over all its inputs, on a tie what was good in
+ * service before, then the shorter prompt; -1: none. */
 int choose_candidate(const struct rehearsed *candidates, int count, const struct rehearsed *active);
 
 #endif
