@@ -3,7 +3,6 @@
 #include "gateway/query.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,27 +87,32 @@ void query_respond(struct http_request *http, int status, const struct message *
     http_respond(http, status, "application/json", text.data, text.length);
 }
 
+bool query_parse_integer(const char *text, int64_t min, int64_t max, int64_t *value) {
+    if (!text)
+        return false;
+    char *end;
+    errno = 0;
+    long long parsed = strtoll(text, &end, 10);
+    if (errno || end == text || *end || parsed < min || parsed > max)
+        return false;
+    *value = parsed;
+    return true;
+}
+
 int64_t query_integer(struct http_request *http, const char *name, int64_t otherwise, int64_t min,
     int64_t max, struct json_errors *errors) {
     const char *text = http_query(http, name);
-    if (!text)
-        return otherwise;
-    char *end;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    if (!errno && end != text && !*end && value >= min && value <= max)
-        return value;
-    char pointer[32];
-    snprintf(pointer, sizeof pointer, "?%s", name);
-    json_error_add(errors, http_arena(http), pointer, "must be an integer from %lld to %lld", (long long)min,
-        (long long)max);
-    return otherwise;
+    int64_t value = otherwise;
+    if (text && !query_parse_integer(text, min, max, &value))
+        json_error_add(errors, http_arena(http), arena_format(http_arena(http), "?%s", name),
+            "must be an integer from %lld to %lld", (long long)min, (long long)max);
+    return value;
 }
 
-struct page query_page(struct http_request *http, struct json_errors *errors) {
+struct page query_page(struct http_request *http, int64_t limit_default, struct json_errors *errors) {
     struct arena *arena = http_arena(http);
     struct page page = {
-        .limit = query_integer(http, "limit", PAGE_LIMIT_DEFAULT, 1, PAGE_LIMIT_MAX, errors),
+        .limit = query_integer(http, "limit", limit_default, 1, PAGE_LIMIT_MAX, errors),
         .offset = query_integer(http, "offset", 0, 0, INT64_C(1) << 53, errors),
         .cursor = http_query(http, "cursor"),
     };
@@ -117,8 +121,9 @@ struct page query_page(struct http_request *http, struct json_errors *errors) {
     return page;
 }
 
-struct page query_page_by_number(struct http_request *http, struct json_errors *errors) {
-    struct page page = query_page(http, errors);
+struct page query_page_by_number(
+    struct http_request *http, int64_t limit_default, struct json_errors *errors) {
+    struct page page = query_page(http, limit_default, errors);
     int64_t cursor = query_integer(http, "cursor", 0, 1, INT64_C(1) << 53, errors);
     page.cursor = cursor ? arena_format(http_arena(http), "%lld", (long long)cursor) : NULL;
     return page;

@@ -25,6 +25,9 @@ void query_ask(struct pg *pg, struct http_request *http, const struct pg_step *s
 /* Answers with body, a struct of message, as JSON. */
 void query_respond(struct http_request *http, int status, const struct message *message, const void *body);
 
+/* True when text (may be NULL) is an integer from min to max, which *value then is. */
+bool query_parse_integer(const char *text, int64_t min, int64_t max, int64_t *value);
+
 /* The query parameter as an integer; otherwise when there is none, or when it is wrong: then an error is
  * added to errors. */
 int64_t query_integer(struct http_request *http, const char *name, int64_t otherwise, int64_t min,
@@ -39,9 +42,12 @@ struct page {
 
 enum { PAGE_LIMIT_DEFAULT = 20, PAGE_LIMIT_MAX = 100 };
 
-/* Reads limit, offset and, for numeric cursors, cursor; what is wrong is added to errors. */
-struct page query_page(struct http_request *http, struct json_errors *errors);
-struct page query_page_by_number(struct http_request *http, struct json_errors *errors);
+/* Reads limit (otherwise limit_default), offset and a cursor of any text; what is wrong is added to
+ * errors. */
+struct page query_page(struct http_request *http, int64_t limit_default, struct json_errors *errors);
+/* The same where a cursor is a number. */
+struct page query_page_by_number(
+    struct http_request *http, int64_t limit_default, struct json_errors *errors);
 
 /* True when errors has any: they were answered with 400. */
 bool query_refused(struct http_request *http, const struct json_errors *errors);

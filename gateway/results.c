@@ -124,7 +124,7 @@ void results_list(struct http_request *http, void *context) {
     struct gateway *gateway = context;
     struct json_errors errors = {0};
     struct page *page = arena_alloc(http_arena(http), sizeof *page);
-    *page = query_page_by_number(http, &errors);
+    *page = query_page_by_number(http, PAGE_LIMIT_DEFAULT, &errors);
     if (query_refused(http, &errors))
         return;
     const char *values[] = {http_query(http, "task_type"), page->limit_text, page->offset_text, page->cursor};

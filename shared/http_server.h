@@ -23,7 +23,8 @@ struct http_route {
     const char *method; /* "GET" or "POST"; HEAD is served by the GET route; NULL ends the table */
     const char *path;   /* "/api/v1/request/{id}"; a parameter is one whole segment */
     /* Called once the body is there; it has been checked to be within the limit and, for POST, of content
-     * type application/json. Answers now or later with one http_respond or http_problem. */
+     * type application/json, or empty without a type. Answers now or later with one http_respond or
+     * http_problem. */
     void (*handle)(struct http_request *request, void *context);
 };
 

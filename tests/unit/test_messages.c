@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "schemas/author.h"
 #include "schemas/dead_letter.h"
 #include "schemas/evaluate_answer.h"
 #include "schemas/evaluate_call.h"
@@ -18,11 +19,21 @@
 #include "schemas/generation.h"
 #include "schemas/health.h"
 #include "schemas/judgement.h"
+#include "schemas/links.h"
 #include "schemas/migrations.h"
 #include "schemas/openapi.h"
+#include "schemas/optimization.h"
+#include "schemas/optimization_accepted.h"
+#include "schemas/optimization_list.h"
 #include "schemas/problem.h"
 #include "schemas/problem_error.h"
+#include "schemas/prompt.h"
+#include "schemas/prompt_body.h"
 #include "schemas/prompt_change.h"
+#include "schemas/prompt_diff.h"
+#include "schemas/prompt_list.h"
+#include "schemas/prompt_version.h"
+#include "schemas/prompt_versions.h"
 #include "schemas/ready.h"
 #include "schemas/reply.h"
 #include "schemas/request.h"
@@ -33,6 +44,7 @@
 #include "schemas/task_call.h"
 #include "schemas/topics.h"
 #include "schemas/verdict.h"
+#include "schemas/word_run.h"
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/json.h"
@@ -44,6 +56,7 @@ static const struct schema {
     const char *name;
     const struct message *message;
 } SCHEMAS[] = {
+    {"author", &AUTHOR_MESSAGE},
     {"dead-letter", &DEAD_LETTER_MESSAGE},
     {"evaluate-answer", &EVALUATE_ANSWER_MESSAGE},
     {"evaluate-call", &EVALUATE_CALL_MESSAGE},
@@ -51,9 +64,19 @@ static const struct schema {
     {"generation", &GENERATION_MESSAGE},
     {"health", &HEALTH_MESSAGE},
     {"judgement", &JUDGEMENT_MESSAGE},
+    {"links", &LINKS_MESSAGE},
+    {"optimization", &OPTIMIZATION_MESSAGE},
+    {"optimization-accepted", &OPTIMIZATION_ACCEPTED_MESSAGE},
+    {"optimization-list", &OPTIMIZATION_LIST_MESSAGE},
     {"problem", &PROBLEM_MESSAGE},
     {"problem-error", &PROBLEM_ERROR_MESSAGE},
+    {"prompt", &PROMPT_MESSAGE},
+    {"prompt-body", &PROMPT_BODY_MESSAGE},
     {"prompt-change", &PROMPT_CHANGE_MESSAGE},
+    {"prompt-diff", &PROMPT_DIFF_MESSAGE},
+    {"prompt-list", &PROMPT_LIST_MESSAGE},
+    {"prompt-version", &PROMPT_VERSION_MESSAGE},
+    {"prompt-versions", &PROMPT_VERSIONS_MESSAGE},
     {"ready", &READY_MESSAGE},
     {"reply", &REPLY_MESSAGE},
     {"request", &REQUEST_MESSAGE},
@@ -63,6 +86,7 @@ static const struct schema {
     {"task-answer", &TASK_ANSWER_MESSAGE},
     {"task-call", &TASK_CALL_MESSAGE},
     {"verdict", &VERDICT_MESSAGE},
+    {"word-run", &WORD_RUN_MESSAGE},
 };
 
 enum { SCHEMA_COUNT = sizeof SCHEMAS / sizeof *SCHEMAS };
