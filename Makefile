@@ -25,14 +25,16 @@ include deploy/local/local.mk
 include deploy/local/llm.mk
 include tests/bench/bench.mk
 include tests/chaos/chaos.mk
+include tests/sim/sim.mk
 
-SHARED_SOURCES := $(wildcard shared/*.c)
+SHARED_SOURCES := $(wildcard shared/*.c shared/mock/*.c)
 RUN_SOURCES := $(wildcard workers/*.c)
-PROGRAMS := gateway generator evaluator recorder setup
+PROGRAMS := gateway generator evaluator recorder optimizer setup
 gateway_DIR := gateway
 generator_DIR := workers/generator
 evaluator_DIR := workers/evaluator
 recorder_DIR := workers/recorder
+optimizer_DIR := workers/optimizer
 setup_DIR := deploy/setup
 BINARIES := $(PROGRAMS:%=$(BUILD)/moru-%)
 
@@ -63,11 +65,11 @@ $(BUILD)/schemas/%.o: $(BUILD)/schemas/%.c $(GENERATED)
 	@echo 'CC $<'
 	@$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-# A static library: each program links only what it uses.
+# A static library: each program links only what it uses. q keeps files of the same name from two folders, r would not.
 $(LIBRARY): $(call objects,$(SHARED_SOURCES) $(RUN_SOURCES)) $(GENERATED_SOURCES:$(BUILD)/%.c=$(BUILD)/%.o)
 	@rm -f $@
 	@echo 'AR $@'
-	@ar rcs $@ $^
+	@ar qcs $@ $^
 
 define program
 $(BUILD)/moru-$(1): $$(call objects,$$(wildcard $$($(1)_DIR)/*.c)) $$(LIBRARY)
@@ -80,6 +82,11 @@ $(foreach name,$(PROGRAMS),$(eval $(call program,$(name))))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 test_rules_SOURCES := workers/evaluator/rules.c $(wildcard workers/evaluator/scan*.c)
 test_batch_lines_SOURCES := gateway/batch_lines.c
+test_statistics_SOURCES := workers/optimizer/statistics.c
+test_decide_SOURCES := $(addprefix workers/optimizer/,decide.c probation.c statistics.c)
+test_windows_SOURCES := workers/optimizer/windows.c
+test_propose_SOURCES := workers/optimizer/propose.c workers/optimizer/analyse.c
+test_word_diff_SOURCES := gateway/word_diff.c
 .SECONDEXPANSION:
 $(BUILD)/tests/%: tests/unit/%.c $$(call objects,$$($$*_SOURCES)) $(LIBRARY)
 	@mkdir -p $(@D)

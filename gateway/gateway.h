@@ -31,6 +31,7 @@ struct gateway {
     struct kafka *kafka;
     struct replies *replies;
     struct pg *pg;
+    struct pg *management; /* for what people change: that may wait for locks, and requests may not */
     struct http_server *http;
     struct task_types *task_types;
     struct waiters *waiters;

@@ -5,6 +5,7 @@
 
 #include "gateway/gateway.h"
 #include "gateway/keys.h"
+#include "gateway/prompts.h"
 #include "schemas/openapi.h"
 #include "schemas/topics.h"
 #include "shared/http_server.h"
@@ -66,6 +67,17 @@ static const struct http_route routes[] = {
     {"POST", "/api/v1/requests:batch", .upload = &batch_upload},
     {"GET", "/api/v1/batches/{id}", batches_one},
     {"GET", "/api/v1/batches/{id}/results", batches_results},
+    {"GET", "/api/v1/prompts", prompts_list},
+    {"GET", "/api/v1/prompts/{task_type}", prompts_versions},
+    {"POST", "/api/v1/prompts/{task_type}", prompts_add},
+    {"POST", "/api/v1/prompts/{task_type}/versions/{version}/activate", prompts_activate},
+    {"POST", "/api/v1/prompts/{task_type}/rollback", prompts_roll_back},
+    {"GET", "/api/v1/prompts/{task_type}/diff", prompts_diff},
+    {"POST", "/api/v1/prompts/{task_type}/optimize", optimizations_request},
+    {"GET", "/api/v1/optimizations", optimizations_list},
+    {"GET", "/api/v1/optimizations/{id}", optimizations_one},
+    {"POST", "/api/v1/optimizations/{id}/approve", optimizations_approve},
+    {"POST", "/api/v1/optimizations/{id}/reject", optimizations_reject},
     {"GET", "/openapi.json", openapi},
     OPERATIONS_ROUTES,
     {0},
@@ -154,6 +166,7 @@ static bool open_all(struct gateway *gateway) {
     gateway->replies =
         replies_open(&gateway->loop, TOPIC_REPLIES.kafka_names[0], NULL, waiters_replied, gateway);
     gateway->pg = pg_open(&gateway->loop, NULL, NULL);
+    gateway->management = pg_open(&gateway->loop, NULL, NULL);
     gateway->task_types = task_types_open(gateway->pg);
     gateway->waiters = waiters_open(gateway);
     gateway->keys = keys_open(gateway->pg);
@@ -189,6 +202,7 @@ int main(int argc, char **argv) {
     http_server_close(&gateway.http);
     replies_close(&gateway.replies);
     pg_close(&gateway.pg);
+    pg_close(&gateway.management);
     task_types_close(&gateway.task_types);
     waiters_close(&gateway.waiters);
     keys_close(&gateway.keys);

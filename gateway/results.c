@@ -4,9 +4,9 @@
 
 #include "gateway/filters.h"
 #include "gateway/gateway.h"
+#include "gateway/query.h"
 #include "schemas/result_list.h"
 #include "shared/arena.h"
-#include "shared/buffer.h"
 #include "shared/http_server.h"
 #include "shared/json.h"
 #include "shared/pg.h"
@@ -49,14 +49,6 @@ static const struct pg_statement PAGE = {
 
 enum { COLUMN_ID = 12, COLUMN_TOTAL = 13 };
 
-/* A request for results, while Postgres is asked. */
-struct query {
-    struct gateway *gateway;
-    struct http_request *http; /* NULL once the client has left */
-    char *id;
-    int64_t limit, offset;
-};
-
 void result_from_row(struct arena *arena, const struct pg_result *rows, int row, struct result *result) {
     const char *value[12];
     for (int column = 0; column < 12; column++)
@@ -81,60 +73,16 @@ void result_from_row(struct arena *arena, const struct pg_result *rows, int row,
     };
 }
 
-static void on_left(void *context) {
-    struct query *query = context;
-    query->http = NULL;
-}
-
-static struct query *query_create(struct gateway *gateway, struct http_request *http) {
-    struct query *query = calloc(1, sizeof *query);
-    if (!query)
-        abort();
-    query->gateway = gateway;
-    query->http = http;
-    http_on_leave(http, on_left, query);
-    return query;
-}
-
-static void query_free(struct query *query) {
-    free(query->id);
-    free(query);
-}
-
-static void respond(struct http_request *http, struct buffer *text) {
-    http_respond(http, 200, "application/json", text->data, text->length);
-}
-
-/* True when it was answered because Postgres gave nothing. */
-static bool answer_failure(struct http_request *http, const struct pg_result *rows) {
-    if (pg_status(rows) == PG_OK)
-        return false;
-    http_add_header(http, "Retry-After", "1");
-    http_problem(
-        http, 503, "Postgres is away, and results are read from it. Ask again in a moment.", NULL, NULL);
-    return true;
-}
-
-static void answer_one(struct query *query, const struct pg_result *rows) {
-    struct arena *arena = http_arena(query->http);
-    struct result result = {.request_id = query->id, .status = RESULT_STATUS_QUEUED};
+static void answer_one(struct http_request *http, void *state, const struct pg_result *rows) {
+    struct result result = {.request_id = state, .status = RESULT_STATUS_QUEUED};
     if (pg_rows(rows))
-        result_from_row(arena, rows, 0, &result);
-    else if (!request_id_issued(query->id)) {
+        result_from_row(http_arena(http), rows, 0, &result);
+    else if (!request_id_issued(result.request_id)) {
         http_problem(
-            query->http, 404, "No gateway issued this request id. Check it for a copying error.", NULL, NULL);
+            http, 404, "No gateway issued this request id. Check it for a copying error.", NULL, NULL);
         return;
     }
-    struct buffer text = buffer_in(arena);
-    result_encode(&text, &result);
-    respond(query->http, &text);
-}
-
-static void on_one(void *context, const struct pg_result *rows) {
-    struct query *query = context;
-    if (query->http && !answer_failure(query->http, rows))
-        answer_one(query, rows);
-    query_free(query);
+    query_respond(http, 200, &RESULT_MESSAGE, &result);
 }
 
 void results_one(struct http_request *http, void *context) {
@@ -144,14 +92,14 @@ void results_one(struct http_request *http, void *context) {
         http_problem(http, 404, "A request id is a UUID, as the answer to the request gave it.", NULL, NULL);
         return;
     }
-    struct query *query = query_create(gateway, http);
-    if (!(query->id = strdup(id)))
-        abort();
-    pg_query(gateway->pg, &ONE, 1, (const char *const[]){query->id}, on_one, query);
+    char *kept = arena_string(http_arena(http), id);
+    query_ask(
+        gateway->pg, http, &(struct pg_step){&ONE, 1, (const char *const[]){kept}}, 1, answer_one, kept);
 }
 
-static void answer_page(struct query *query, const struct pg_result *rows) {
-    struct arena *arena = http_arena(query->http);
+static void answer_page(struct http_request *http, void *state, const struct pg_result *rows) {
+    const struct filters *filters = state;
+    struct arena *arena = http_arena(http);
     struct result *items = arena_alloc(arena, sizeof *items * (size_t)(pg_rows(rows) + 1));
     size_t count = 0;
     const char *last = NULL;
@@ -164,40 +112,28 @@ static void answer_page(struct query *query, const struct pg_result *rows) {
         .items = items,
         .items_count = count,
         .total = strtoll(pg_value(rows, 0, COLUMN_TOTAL), NULL, 10),
-        .limit = query->limit,
-        .offset = query->offset,
+        .limit = filters->limit,
+        .offset = filters->offset,
         /* A full page may have another one behind it. */
-        .next_cursor = (int64_t)count == query->limit ? last : NULL,
+        .next_cursor = (int64_t)count == filters->limit ? last : NULL,
     };
-    struct buffer text = buffer_in(arena);
-    result_list_encode(&text, &list);
-    respond(query->http, &text);
-}
-
-static void on_page(void *context, const struct pg_result *rows) {
-    struct query *query = context;
-    if (query->http && !answer_failure(query->http, rows))
-        answer_page(query, rows);
-    query_free(query);
+    query_respond(http, 200, &RESULT_LIST_MESSAGE, &list);
 }
 
 void results_list(struct http_request *http, void *context) {
     struct gateway *gateway = context;
     struct json_errors errors = {0};
-    struct filters filters;
     struct arena *arena = http_arena(http);
-    if (!filters_read(http, &filters, &errors)) {
-        http_problem(http, 400, "The query is not valid: see errors.", NULL, &errors);
+    struct filters *filters = arena_alloc(arena, sizeof *filters);
+    filters_read(http, filters, &errors);
+    if (query_refused(http, &errors))
         return;
-    }
-    struct query *query = query_create(gateway, http);
-    query->limit = filters.limit;
-    query->offset = filters.offset;
     const char *values[FILTER_VALUES + 3];
-    memcpy(values, filters.values, sizeof filters.values);
-    values[FILTER_VALUES] = arena_format(arena, "%lld", (long long)filters.limit);
-    values[FILTER_VALUES + 1] = arena_format(arena, "%lld", (long long)filters.offset);
+    memcpy(values, filters->values, sizeof filters->values);
+    values[FILTER_VALUES] = arena_format(arena, "%lld", (long long)filters->limit);
+    values[FILTER_VALUES + 1] = arena_format(arena, "%lld", (long long)filters->offset);
     values[FILTER_VALUES + 2] =
-        filters.cursor ? arena_format(arena, "%lld", (long long)filters.cursor) : NULL;
-    pg_query(gateway->pg, &PAGE, FILTER_VALUES + 3, values, on_page, query);
+        filters->cursor ? arena_format(arena, "%lld", (long long)filters->cursor) : NULL;
+    query_ask(
+        gateway->pg, http, &(struct pg_step){&PAGE, FILTER_VALUES + 3, values}, 1, answer_page, filters);
 }

@@ -81,6 +81,13 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     return request;
 }
 
+/* What is not there needs no type, but for a browser: any page may make it send an empty POST, and only
+ * another type makes it ask first. It names the page's origin. */
+static bool is_without_body(struct http_request *request, unsigned long long length) {
+    return !length && !http_header(request, "Transfer-Encoding") && !http_header(request, "Content-Type") &&
+           !http_header(request, "Origin");
+}
+
 static int refusal_of(struct http_request *request, unsigned long long length) {
     bool known;
     request->route = http_route_find(request->server->routes, request->method, request->path, &known);
@@ -89,7 +96,8 @@ static int refusal_of(struct http_request *request, unsigned long long length) {
     if (!request->route)
         return known ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND;
     if (strcmp(request->method, "POST") == 0 &&
-        !http_is_type(http_header(request, "Content-Type"), http_body_type(request)))
+        !http_is_type(http_header(request, "Content-Type"), http_body_type(request)) &&
+        !is_without_body(request, length))
         return MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
     return 0;
 }

@@ -39,8 +39,8 @@ struct http_route {
     const char *method; /* "GET" or "POST"; HEAD is served by the GET route; NULL ends the table */
     const char *path;   /* "/api/v1/request/{id}"; a parameter is one whole segment */
     /* Called once the body is there; it has been checked to be within the limit and, for POST, of content
-     * type application/json. Answers now or later with one http_respond, http_problem or
-     * http_respond_parts. */
+     * type application/json, or empty without a type. Answers now or later with one http_respond,
+     * http_problem or http_respond_parts. */
     void (*handle)(struct http_request *request, void *context);
     const struct http_upload *upload; /* takes the body in the place of handle; NULL: handle takes it */
 };

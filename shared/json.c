@@ -71,6 +71,14 @@ void json_error_add(
     };
 }
 
+const char *json_first_error(struct arena *arena, const char *what, const struct json_errors *errors) {
+    if (!errors->count)
+        return arena_string(arena, what);
+    const struct json_error *first = &errors->items[0];
+    const char *colon = *first->pointer ? ": " : "";
+    return arena_format(arena, "%s: %s%s%s", what, first->pointer, colon, first->detail);
+}
+
 /* Always false, so that a parsing function can return it. */
 static bool fail(struct parser *parser, const char *detail) {
     json_error_add(parser->errors, parser->arena, json_pointer(parser->arena, parser->place),

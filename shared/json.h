@@ -43,6 +43,10 @@ const char *json_pointer(struct arena *arena, const struct json_place *place);
 void json_error_add(struct json_errors *errors, struct arena *arena, const char *pointer, const char *format,
     ...) __attribute__((format(printf, 4, 5)));
 
+/* "what: pointer: detail" of the first error, in arena, without the pointer where it is empty; what says what
+ * the document should have been, as "not a request". */
+const char *json_first_error(struct arena *arena, const char *what, const struct json_errors *errors);
+
 /* Checks bytes from outside (RFC 8259 syntax, UTF-8, no \u0000, lone surrogates or raw NUL, no duplicate
  * keys, at most JSON_DEPTH_MAX deep and JSON_VALUES_MAX values, nothing after the value) and parses them into
  * arena, which owns the tree: do not call cJSON_Delete on it. NULL with one error in errors when they do not

@@ -47,7 +47,7 @@ struct model_answer {
 /* answer is borrowed for the call. */
 typedef void (*model_done)(void *context, const struct model_answer *answer);
 
-/* A provider is one such row in model.c's table, in a file of its own (model_mock.c, model_openai.c). */
+/* A provider is one such row in model.c's table, in a place of its own (mock/, model_openai.c). */
 struct model_provider {
     const char *name;
     void *(*open)(uv_loop_t *loop);

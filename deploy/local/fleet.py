@@ -9,7 +9,8 @@ from typing import Optional
 from processes import Service, run_to_end
 
 # In the order in which they start: the gateway last, so that it is ready when its workers are.
-PORTS = {"generator": 8001, "evaluator": 8002, "recorder": 8003, "gateway": 8000}
+PORTS = {"generator": 8001, "evaluator": 8002, "recorder": 8003, "optimizer": 8004,
+         "gateway": 8000}
 GATEWAY_ORDER, WORKER_ORDER = 1, 2
 
 # Requests to this machine must not go through a proxy that the environment names.

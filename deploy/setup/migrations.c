@@ -2,6 +2,7 @@
  * afterwards. */
 #include "schemas/migrations.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +21,18 @@ static bool create_list(PGconn *database) {
     return database_end(database, result != NULL);
 }
 
+/* Whether text is number and nothing else; the column may have been altered by hand. */
+static bool is_number(const char *text, int number) {
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    return errno == 0 && end > text && *end == '\0' && value == number;
+}
+
 /* Where migration stands in applied, -1 when it is not there. */
 static int find(const PGresult *applied, const struct migration *migration) {
     for (int row = 0; row < PQntuples(applied); row++)
-        if (atoi(PQgetvalue(applied, row, 0)) == migration->number)
+        if (is_number(PQgetvalue(applied, row, 0), migration->number))
             return row;
     return -1;
 }

@@ -78,6 +78,9 @@ CREATE TABLE rejected_prompts (
     PRIMARY KEY (task_type, prompt_hash)
 );
 
+-- What a prompt scored, in the order in which it did.
+CREATE INDEX results_prompt_id ON results (prompt_id, created_at);
+
 -- Puts the candidate of an optimization into service, all of it or nothing: the new version, the report, the probation,
 -- the optimization's new status. No row when the active prompt is no longer the one that was analysed (then the
 -- optimization is superseded), or the optimization is not open any more. replaced and rehearsed are count, sum, squares.

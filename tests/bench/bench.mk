@@ -15,3 +15,10 @@ $(BUILD)/bench/load: tests/bench/load.c
 .PHONY: bench
 bench: kafka programs $(BENCH_VENV)/.installed $(BUILD)/bench/load ## measure speed and memory beside the peer; prints a table
 	@BUILD=$(BUILD) PYTHONDONTWRITEBYTECODE=1 $(BENCH_VENV)/bin/python tests/bench/bench.py --load $(BUILD)/bench/load $(BENCH_ARGS)
+
+# `make bench-heal SEED=7`: spoils prompts and shows how moru heals them. See tests/bench/heal.py --help; HEAL_ARGS.
+SEED ?= 1
+.PHONY: bench-heal
+bench-heal: kafka programs $(BENCH_VENV)/.installed $(BUILD)/bench/load ## spoil 40 prompts (SEED=) and show how they are healed
+	@$(MAKE) --no-print-directory sim
+	@BUILD=$(BUILD) PYTHONDONTWRITEBYTECODE=1 $(BENCH_VENV)/bin/python tests/bench/heal.py --load $(BUILD)/bench/load --sim $(BUILD)/moru-sim --seed $(SEED) $(HEAL_ARGS)

@@ -1,5 +1,5 @@
-/* A load generator: N keep-alive connections post one body over and over; every answer is checked, latencies
- * come out as JSON. */
+/* A load generator: N keep-alive connections post one body over and over, or at a rate; every answer is
+ * checked, latencies come out as JSON. */
 #include <errno.h>
 #include <getopt.h>
 #include <netdb.h>
@@ -13,18 +13,26 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ANSWER_BYTES_MAX = 64 * 1024, CONNECTIONS_MAX = 1024, EVENTS_MAX = 256, SILENCE_MS_MAX = 30000 };
+enum {
+    ANSWER_BYTES_MAX = 64 * 1024,
+    CONNECTIONS_MAX = 1024,
+    EVENTS_MAX = 256,
+    SILENCE_MS_MAX = 30000,
+    PHASES_MAX = 16,
+};
 
 static const char USAGE[] =
     "usage: load --url http://HOST:PORT/PATH --body JSON [--connections 1] [--seconds 10] "
-    "[--warmup 2]\n"
+    "[--warmup 2] [--rate 0] [--phases 1]\n"
     "Posts the body over keep-alive connections. What is answered in the warm-up is counted,\n"
-    "not measured. An answer that is not 200 ends the run with exit code 1.\n";
+    "not measured. An answer that is not 200 ends the run with exit code 1. --rate sends that\n"
+    "many a second, whatever comes back, and counts each from when it was due. --phases prints\n"
+    "the figures of so many equal parts of the measured time.\n";
 
 struct options {
     const char *url, *body;
-    int connections;
-    double seconds, warmup;
+    int connections, phases;
+    double seconds, warmup, rate; /* rate 0: as fast as answers come */
 };
 
 struct connection {
@@ -34,11 +42,12 @@ struct connection {
     char answer[ANSWER_BYTES_MAX + 1];
 };
 
-/* Latencies of the answers that came within the measured time, in nanoseconds. */
-static struct {
+/* Latencies of the answers that came within one part of the measured time, in nanoseconds. */
+struct latencies {
     int64_t *values;
     size_t count, capacity;
-} latencies;
+};
+static struct latencies phases[PHASES_MAX];
 
 static struct connection connections[CONNECTIONS_MAX];
 static char *request_text;
@@ -55,14 +64,14 @@ static int64_t now_ns(void) {
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-static void remember(int64_t nanoseconds) {
-    if (latencies.count == latencies.capacity) {
-        latencies.capacity = latencies.capacity ? latencies.capacity * 2 : 65536;
-        latencies.values = realloc(latencies.values, latencies.capacity * sizeof *latencies.values);
-        if (!latencies.values)
+static void remember(struct latencies *latencies, int64_t nanoseconds) {
+    if (latencies->count == latencies->capacity) {
+        latencies->capacity = latencies->capacity ? latencies->capacity * 2 : 65536;
+        latencies->values = realloc(latencies->values, latencies->capacity * sizeof *latencies->values);
+        if (!latencies->values)
             die("latencies", "out of memory");
     }
-    latencies.values[latencies.count++] = nanoseconds;
+    latencies->values[latencies->count++] = nanoseconds;
 }
 
 static double positive(const char *name, const char *text, double max) {
@@ -76,8 +85,8 @@ static double positive(const char *name, const char *text, double max) {
 static struct options read_options(int argc, char **argv) {
     static const struct option names[] = {{"url", 1, NULL, 'u'}, {"body", 1, NULL, 'b'},
         {"connections", 1, NULL, 'c'}, {"seconds", 1, NULL, 's'}, {"warmup", 1, NULL, 'w'},
-        {"help", 0, NULL, 'h'}, {0}};
-    struct options options = {.connections = 1, .seconds = 10, .warmup = 2};
+        {"rate", 1, NULL, 'r'}, {"phases", 1, NULL, 'p'}, {"help", 0, NULL, 'h'}, {0}};
+    struct options options = {.connections = 1, .phases = 1, .seconds = 10, .warmup = 2};
     for (int letter; (letter = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (letter) {
         case 'u':
@@ -95,6 +104,12 @@ static struct options read_options(int argc, char **argv) {
         case 'w':
             options.warmup = positive("--warmup", optarg, 3600);
             break;
+        case 'r':
+            options.rate = positive("--rate", optarg, 1e6);
+            break;
+        case 'p':
+            options.phases = (int)positive("--phases", optarg, PHASES_MAX);
+            break;
         case 'h':
             fputs(USAGE, stdout);
             exit(0);
@@ -103,7 +118,8 @@ static struct options read_options(int argc, char **argv) {
             exit(2);
         }
     }
-    if (!options.url || !options.body || options.connections < 1 || options.seconds <= 0) {
+    if (!options.url || !options.body || options.connections < 1 || options.phases < 1 ||
+        options.seconds <= 0) {
         fputs(USAGE, stderr);
         exit(2);
     }
@@ -130,8 +146,8 @@ static struct addrinfo *prepare(const struct options *options) {
 }
 
 /* The request is small beside the socket's buffer, so a short write means that something is wrong. */
-static void send_request(struct connection *connection) {
-    connection->sent_ns = now_ns();
+static void send_request(struct connection *connection, int64_t due_ns) {
+    connection->sent_ns = due_ns;
     connection->length = 0;
     ssize_t sent = write(connection->fd, request_text, request_length);
     if (sent != (ssize_t)request_length)
@@ -179,39 +195,67 @@ static bool read_answer(struct connection *connection) {
     return true;
 }
 
+/* Connections without a request under way, and when the next one is due. */
+static struct {
+    struct connection *items[CONNECTIONS_MAX];
+    int count;
+    int64_t next_ns, gap_ns; /* gap 0: at once */
+} idle;
+
+/* Sends what is due by now; what no connection is free for stays due. */
+static void send_due(int64_t end) {
+    int64_t now = now_ns();
+    while (idle.count && now < end && idle.next_ns <= now) {
+        send_request(idle.items[--idle.count], idle.gap_ns ? idle.next_ns : now);
+        idle.next_ns += idle.gap_ns;
+    }
+}
+
+static int wait_ms(int64_t end) {
+    int64_t now = now_ns();
+    if (!idle.gap_ns || !idle.count || now >= end)
+        return SILENCE_MS_MAX;
+    return idle.next_ns > now ? (int)((idle.next_ns - now) / 1000000 + 1) : 0;
+}
+
+static void take(
+    const struct options *options, const struct connection *connection, int64_t start, int64_t end) {
+    int64_t now = now_ns();
+    if (now >= start && now < end)
+        remember(&phases[(now - start) * options->phases / (end - start)], now - connection->sent_ns);
+}
+
 /* Connects, then runs until the time is over and every request sent is answered. Returns the number of all
  * answers. */
 static uint64_t run(const struct options *options) {
     struct addrinfo *address = prepare(options);
     int epoll = epoll_create1(0);
-    for (int i = 0; i < options->connections; i++)
+    for (int i = 0; i < options->connections; i++) {
         connect_one(epoll, address, &connections[i]);
+        idle.items[idle.count++] = &connections[i];
+    }
     freeaddrinfo(address);
+    idle.next_ns = now_ns();
+    idle.gap_ns = options->rate > 0 ? (int64_t)(1e9 / options->rate) : 0;
     int64_t start = now_ns() + (int64_t)(options->warmup * 1e9);
     int64_t end = start + (int64_t)(options->seconds * 1e9);
     uint64_t answered = 0;
-    int open = options->connections;
-    for (int i = 0; i < open; i++)
-        send_request(&connections[i]);
-    while (open > 0) {
+    while (now_ns() < end || idle.count < options->connections) {
         struct epoll_event events[EVENTS_MAX];
-        int ready = epoll_wait(epoll, events, EVENTS_MAX, SILENCE_MS_MAX);
+        send_due(end);
+        int timeout = wait_ms(end);
+        int ready = epoll_wait(epoll, events, EVENTS_MAX, timeout);
         if (ready < 0 && errno == EINTR)
             continue;
-        if (ready <= 0)
+        if (ready < 0 || (ready == 0 && timeout == SILENCE_MS_MAX))
             die("epoll_wait", ready < 0 ? strerror(errno) : "no answer for 30 s");
         for (int i = 0; i < ready; i++) {
             struct connection *connection = events[i].data.ptr;
             if (!read_answer(connection))
                 continue;
-            int64_t now = now_ns();
             answered++;
-            if (now >= start && now < end)
-                remember(now - connection->sent_ns);
-            if (now < end)
-                send_request(connection);
-            else
-                open--;
+            take(options, connection, start, end);
+            idle.items[idle.count++] = connection;
         }
     }
     return answered;
@@ -222,23 +266,39 @@ static int compare(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-/* Nearest rank, in microseconds. */
-static double percentile_us(double percent) {
-    size_t rank = (size_t)(percent / 100 * (double)latencies.count);
-    return (double)latencies.values[rank < latencies.count ? rank : latencies.count - 1] / 1000;
+/* Nearest rank, in microseconds; latencies are sorted. */
+static double percentile_us(const struct latencies *latencies, double percent) {
+    size_t rank = (size_t)(percent / 100 * (double)latencies->count);
+    return (double)latencies->values[rank < latencies->count ? rank : latencies->count - 1] / 1000;
+}
+
+static void print_figures(struct latencies *latencies, double seconds) {
+    if (latencies->count == 0)
+        die("nothing measured", "no answer came within the measured time");
+    qsort(latencies->values, latencies->count, sizeof *latencies->values, compare);
+    printf(
+        "\"measured\": %zu, \"per_second\": %.1f, \"median_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, "
+        "\"max_us\": %.1f",
+        latencies->count, (double)latencies->count / seconds, percentile_us(latencies, 50),
+        percentile_us(latencies, 90), percentile_us(latencies, 99), percentile_us(latencies, 100));
 }
 
 int main(int argc, char **argv) {
     struct options options = read_options(argc, argv);
     uint64_t answered = run(&options);
-    if (latencies.count == 0)
-        die("nothing measured", "no answer came within the measured time");
-    qsort(latencies.values, latencies.count, sizeof *latencies.values, compare);
-    printf("{\"connections\": %d, \"seconds\": %.1f, \"answered\": %lu, \"measured\": %zu, \"per_second\": "
-           "%.1f, "
-           "\"median_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
-        options.connections, options.seconds, (unsigned long)answered, latencies.count,
-        (double)latencies.count / options.seconds, percentile_us(50), percentile_us(90), percentile_us(99),
-        percentile_us(100));
+    struct latencies all = {0};
+    for (int i = 0; i < options.phases; i++)
+        for (size_t k = 0; k < phases[i].count; k++)
+            remember(&all, phases[i].values[k]);
+    printf("{\"connections\": %d, \"seconds\": %.1f, \"answered\": %lu, ", options.connections,
+        options.seconds, (unsigned long)answered);
+    print_figures(&all, options.seconds);
+    printf(", \"phases\": [");
+    for (int i = 0; i < options.phases; i++) {
+        printf("%s{", i ? ", " : "");
+        print_figures(&phases[i], options.seconds / options.phases);
+        printf("}");
+    }
+    printf("]}\n");
     return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -274,6 +275,12 @@ class Moru:
         process = self.world.member(name, variables)
         self.world.extra.append(process)
         return process.start(ready)
+
+    def run(self, name, *arguments, **variables):
+        """Runs a program of the fleet to its end; returns it with returncode, stdout and stderr."""
+        environment = {**self.world.environment, **{key: str(value) for key, value in variables.items()}}
+        return subprocess.run([str(BUILD / f"moru-{name}"), *arguments], env=environment, capture_output=True, text=True,
+                              timeout=60)
 
     def kill(self, process, signal=None):
         process.kill(signal)

@@ -141,6 +141,11 @@ static void problem_says_what_is_wrong(void **state) {
 
 static void posts_are_json(void **state) {
     (void)state;
+    expect("POST /things/7 HTTP/1.1\r\n\r\n", "200", "POST [7]");
+    expect("POST /things/7 HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "200", "POST [7]");
+    expect("POST /things/7 HTTP/1.1\r\nOrigin: http://elsewhere\r\nContent-Length: 0\r\n\r\n", "415", "415");
+    expect("POST /things/7 HTTP/1.1\r\nContent-Type: text/plain\r\n\r\n", "415", "415");
+    expect("POST /things/7 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "415", "415");
     expect("POST /echo HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", "415", "\"status\":415");
     expect("POST /echo HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", "415",
         "\"status\":415");

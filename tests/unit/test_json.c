@@ -173,6 +173,19 @@ static void refuses_bad_documents(void **state) {
     }
 }
 
+static void says_what_is_wrong_first(void **state) {
+    (void)state;
+    struct json_errors errors;
+    assert_null(parse_bytes("nul", 3, &errors));
+    assert_string_equal(
+        json_first_error(arena, "not a request", &errors), "not a request: no JSON value at byte 0");
+    assert_null(parse_bytes("[1,]", 4, &errors));
+    assert_string_equal(
+        json_first_error(arena, "not a request", &errors), "not a request: /1: no JSON value at byte 3");
+    errors.count = 0;
+    assert_string_equal(json_first_error(arena, "not a request", &errors), "not a request");
+}
+
 static void refuses_raw_nul(void **state) {
     (void)state;
     struct json_errors errors;
@@ -353,6 +366,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(takes_and_prints_good_documents, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(refuses_bad_documents, open_arena, close_arena),
+        cmocka_unit_test_setup_teardown(says_what_is_wrong_first, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(refuses_raw_nul, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(refuses_every_beginning_of_a_document, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(limits_the_depth, open_arena, close_arena),

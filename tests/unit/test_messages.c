@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "schemas/accepted.h"
+#include "schemas/author.h"
 #include "schemas/batch.h"
 #include "schemas/batch_answer.h"
 #include "schemas/batch_error.h"
@@ -28,9 +29,18 @@
 #include "schemas/links.h"
 #include "schemas/migrations.h"
 #include "schemas/openapi.h"
+#include "schemas/optimization.h"
+#include "schemas/optimization_accepted.h"
+#include "schemas/optimization_list.h"
 #include "schemas/problem.h"
 #include "schemas/problem_error.h"
+#include "schemas/prompt.h"
+#include "schemas/prompt_body.h"
 #include "schemas/prompt_change.h"
+#include "schemas/prompt_diff.h"
+#include "schemas/prompt_list.h"
+#include "schemas/prompt_version.h"
+#include "schemas/prompt_versions.h"
 #include "schemas/ready.h"
 #include "schemas/reply.h"
 #include "schemas/request.h"
@@ -41,6 +51,7 @@
 #include "schemas/task_call.h"
 #include "schemas/topics.h"
 #include "schemas/verdict.h"
+#include "schemas/word_run.h"
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/json.h"
@@ -53,6 +64,7 @@ static const struct schema {
     const struct message *message;
 } SCHEMAS[] = {
     {"accepted", &ACCEPTED_MESSAGE},
+    {"author", &AUTHOR_MESSAGE},
     {"batch", &BATCH_MESSAGE},
     {"batch-answer", &BATCH_ANSWER_MESSAGE},
     {"batch-error", &BATCH_ERROR_MESSAGE},
@@ -67,9 +79,18 @@ static const struct schema {
     {"health", &HEALTH_MESSAGE},
     {"judgement", &JUDGEMENT_MESSAGE},
     {"links", &LINKS_MESSAGE},
+    {"optimization", &OPTIMIZATION_MESSAGE},
+    {"optimization-accepted", &OPTIMIZATION_ACCEPTED_MESSAGE},
+    {"optimization-list", &OPTIMIZATION_LIST_MESSAGE},
     {"problem", &PROBLEM_MESSAGE},
     {"problem-error", &PROBLEM_ERROR_MESSAGE},
+    {"prompt", &PROMPT_MESSAGE},
+    {"prompt-body", &PROMPT_BODY_MESSAGE},
     {"prompt-change", &PROMPT_CHANGE_MESSAGE},
+    {"prompt-diff", &PROMPT_DIFF_MESSAGE},
+    {"prompt-list", &PROMPT_LIST_MESSAGE},
+    {"prompt-version", &PROMPT_VERSION_MESSAGE},
+    {"prompt-versions", &PROMPT_VERSIONS_MESSAGE},
     {"ready", &READY_MESSAGE},
     {"reply", &REPLY_MESSAGE},
     {"request", &REQUEST_MESSAGE},
@@ -79,6 +100,7 @@ static const struct schema {
     {"task-answer", &TASK_ANSWER_MESSAGE},
     {"task-call", &TASK_CALL_MESSAGE},
     {"verdict", &VERDICT_MESSAGE},
+    {"word-run", &WORD_RUN_MESSAGE},
 };
 
 enum { SCHEMA_COUNT = sizeof SCHEMAS / sizeof *SCHEMAS };
@@ -337,7 +359,7 @@ static void reports_all_errors(void **state) {
     check_errors(&RESULT_LIST_MESSAGE,
         "{\"items\":[{\"status\":\"on\"},7],\"total\":-1,\"limit\":1.5,\"offset\":1e300,\"next_cursor\":"
         "null}",
-        "/items/0/status must be one of queued, succeeded, failed\n/items/0/request_id is missing\n"
+        "/items/0/status must be one of queued, running, succeeded, failed\n/items/0/request_id is missing\n"
         "/items/0/task_type is missing\n/items/0/user_input is missing\n/items/0/refined_input is missing\n"
         "/items/0/worker_output is missing\n/items/0/evaluation_score is missing\n"
         "/items/0/evaluation_passed is missing\n/items/0/prompt_version is missing\n/items/0/error is "

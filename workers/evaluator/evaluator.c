@@ -142,8 +142,7 @@ static struct work *begin(struct job *job) {
     work->job = job;
     work->started = uv_hrtime();
     if (!generation_decode(job->arena, job->value, job->length, &work->generation, &errors)) {
-        job_reject(job, arena_format(job->arena, "not a generation: %s: %s", errors.items[0].pointer,
-                            errors.items[0].detail));
+        job_reject(job, json_first_error(job->arena, "not a generation", &errors));
         return NULL;
     }
     job->request_id = work->generation.request.envelope.request_id;

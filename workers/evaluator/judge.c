@@ -58,9 +58,7 @@ void judge_read(struct arena *arena, const char *answer, size_t length, struct j
     }
     if (!judgement_decode(arena, object, object_length, &judgement, &errors)) {
         judge_failed(arena,
-            arena_format(arena, "the judge's answer is not of the form asked for: %s: %s",
-                errors.items[0].pointer, errors.items[0].detail),
-            judged);
+            json_first_error(arena, "the judge's answer is not of the form asked for", &errors), judged);
         return;
     }
     judgement.unknown = NULL;

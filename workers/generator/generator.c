@@ -260,8 +260,7 @@ static struct work *begin(struct job *job) {
     work->job = job;
     work->started = uv_hrtime();
     if (!request_decode(job->arena, job->value, job->length, &work->request, &errors)) {
-        job_reject(job, arena_format(job->arena, "not a request: %s: %s", errors.items[0].pointer,
-                            errors.items[0].detail));
+        job_reject(job, json_first_error(job->arena, "not a request", &errors));
         return NULL;
     }
     job->request_id = work->request.envelope.request_id;

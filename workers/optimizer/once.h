@@ -5,8 +5,11 @@
 
 #include "workers/optimizer/optimizer.h"
 
-/* Begins, once all that it needs is there. */
+/* Ends the process with exit code 1 when all is not done within OPTIMIZER_ONCE_TIMEOUT_MS. */
 struct once *once_open(struct optimizer *optimizer);
 void once_close(struct once **once);
+
+/* Begins; to be called when Kafka, Postgres and the replies are there. */
+void once_begin(struct once *once);
 
 #endif

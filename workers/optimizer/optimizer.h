@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <uv.h>
 
 #include "shared/metrics.h"
 #include "shared/settings.h"
@@ -13,6 +14,7 @@ struct arena;
 struct cycle;
 struct model;
 struct windows;
+struct pg_result;
 
 struct optimizer_settings {
     const char *mode; /* stream, once, off */
@@ -53,11 +55,13 @@ struct optimizer {
     struct rehearsals *rehearsals; /* rehearse.h */
     struct cycles *cycles;         /* those under way: cycle.h */
     struct watch *watch;           /* watch.h */
+    struct triggers *triggers;     /* triggers.h */
     struct changes *changes;       /* changes.h */
     struct once *once;             /* once.h; NULL in other modes */
+    uv_timer_t look;               /* at windows, requests and probations */
 };
 
-extern const struct worker optimizer_worker;
+extern const struct worker optimizer_worker, optimizer_once_worker;
 
 /* Unix time in ms. */
 int64_t optimizer_now_ms(void);

@@ -25,9 +25,6 @@ void rehearsals_close(struct rehearsals **rehearsals);
 void rehearse(
     struct rehearsals *rehearsals, const struct rehearsal *rehearsal, rehearsal_done done, void *context);
 
-/* Forgets those with this context: their done is not called. */
-void rehearsals_forget(struct rehearsals *rehearsals, void *context);
-
 /* The worker's replied. */
 void rehearsals_replied(struct rehearsals *rehearsals, const char *key, const char *value, size_t length);
 

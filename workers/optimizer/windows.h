@@ -19,9 +19,11 @@ struct window_state {
 struct windows *windows_open(void);
 void windows_close(struct windows **windows);
 
-/* Takes in a verdict that was read from this partition; now_ms is Unix time. A failure whose request is in
- * the window already, and what is older than the window, changes nothing. Fills *state for its prompt.
- * Bounded: the contents of the last 50 failures of a prompt are kept, and 10,000 prompts. */
+/* Takes in a verdict that was read from this partition; now_ms is Unix time. A failure whose request is among
+ * the last 256 failures of its prompt, and what is older than the window, changes nothing; what is later than
+ * now_ms counts as of now. Fills *state for its prompt. Bounded: the contents of the last 50 failures of a
+ * prompt are kept, and 10,000 prompts; outputs and refined inputs are cut at 8,192 bytes, and details of more
+ * than 65,536 bytes become "{}". */
 void windows_add(struct windows *windows, int partition, const struct verdict *verdict, int64_t now_ms,
     struct window_state *state);
 
@@ -32,10 +34,11 @@ void windows_drop_partition(struct windows *windows, int partition);
 void windows_expire(struct windows *windows, int64_t now_ms);
 
 /* Calls show for each prompt with evaluations in the window. */
-void windows_each(
-    struct windows *windows, void (*show)(void *context, const struct window_state *state), void *context);
+void windows_each(struct windows *windows, int64_t now_ms,
+    void (*show)(void *context, const struct window_state *state), void *context);
 
-/* The failures of a prompt whose contents are kept, oldest first; borrowed until the next call here. */
+/* The failures of a prompt whose contents are kept, oldest first, as of the last windows_add of that prompt
+ * or windows_expire; borrowed until the next call here. */
 int windows_failures(struct windows *windows, int64_t prompt_id, struct failure *failures, int max);
 
 #endif

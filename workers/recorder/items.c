@@ -198,8 +198,7 @@ static void read_evaluation(struct item *item) {
         job->request_id = evaluation.generation.request.envelope.request_id;
         return;
     }
-    item->reason = arena_format(
-        job->arena, "not an evaluation: %s: %s", errors.items[0].pointer, errors.items[0].detail);
+    item->reason = json_first_error(job->arena, "not an evaluation", &errors);
     item->reject = true;
     put_unreadable(item, item->reason);
 }
