@@ -25,9 +25,10 @@ static const struct pg_statement VERSIONS = {
     "WHERE version = log.prompt_version AND created_at <= log.created_at "
     "ORDER BY created_at DESC, id DESC LIMIT 1) END AS prompt_id, "
     "log.evaluation_score AS score, log.evaluation_passed AS passed "
-    "FROM (SELECT * FROM execution_logs WHERE task_type = $1 "
+    "FROM (SELECT request_id, prompt_version, evaluation_score, evaluation_passed, "
+    "created_at FROM execution_logs WHERE task_type = $1 "
     "AND (evaluation_score IS NOT NULL OR evaluation_passed IS NOT NULL) "
-    "ORDER BY created_at DESC LIMIT 500000) AS log LEFT JOIN LATERAL (SELECT true AS known, prompt_id FROM "
+    "ORDER BY created_at DESC LIMIT 100000) AS log LEFT JOIN LATERAL (SELECT true AS known, prompt_id FROM "
     "results "
     "WHERE request_id = log.request_id ORDER BY run DESC LIMIT 1) AS made ON true), "
     "sums AS (SELECT prompt_id, count(*) AS evaluations, avg(score) AS mean_score, "
@@ -38,6 +39,10 @@ static const struct pg_statement VERSIONS = {
     "ORDER BY id DESC LIMIT $2::bigint OFFSET $3::bigint) AS prompt ON true "
     "LEFT JOIN sums ON sums.prompt_id = prompt.id ORDER BY prompt.id DESC",
 };
+
+/* Postgres takes the rows for so many that it would compile the statement, for longer than it then runs. */
+static const struct pg_statement UNCOMPILED = {
+    "prompt_versions_uncompiled", "SELECT set_config('jit', 'off', true)"};
 
 enum {
     COLUMN_SERVES = PROMPT_COLUMN_COUNT,
@@ -112,7 +117,8 @@ void prompts_versions(struct http_request *http, void *context) {
         return;
     const char *values[] = {
         query->task_type, query->page.limit_text, query->page.offset_text, query->page.cursor};
-    query_ask(gateway->management, http, &(struct pg_step){&VERSIONS, 4, values}, 1, answer_versions, query);
+    struct pg_step steps[] = {{&UNCOMPILED, 0, NULL}, {&VERSIONS, 4, values}};
+    query_ask(gateway->management, http, steps, 2, answer_versions, query);
 }
 
 static void answer_diff(struct http_request *http, void *state, const struct pg_result *rows) {

@@ -101,9 +101,9 @@ static uint64_t next_tick(unsigned *counter) {
     return last_ms;
 }
 
-void request_id_create(char text[UUID_TEXT_BYTES]) {
+/* All but the last four bytes. */
+static void put_tick(unsigned char uuid[UUID_BYTES]) {
     static uint32_t process;
-    unsigned char uuid[UUID_BYTES];
     unsigned counter;
     while (!process)
         random_bytes(&process, sizeof process);
@@ -115,7 +115,19 @@ void request_id_create(char text[UUID_TEXT_BYTES]) {
     for (int i = 0; i < 4; i++)
         uuid[8 + i] = (unsigned char)(process >> (24 - 8 * i));
     uuid[8] = (unsigned char)(0x80 | (uuid[8] & 0x1f));
+}
+
+void request_id_create(char text[UUID_TEXT_BYTES]) {
+    unsigned char uuid[UUID_BYTES];
+    put_tick(uuid);
     sign(uuid, uuid + SIGNED_BYTES);
+    format(uuid, text);
+}
+
+void request_id_unsigned(char text[UUID_TEXT_BYTES]) {
+    unsigned char uuid[UUID_BYTES];
+    put_tick(uuid);
+    random_bytes(uuid + SIGNED_BYTES, UUID_BYTES - SIGNED_BYTES);
     format(uuid, text);
 }
 

@@ -277,8 +277,10 @@ class Moru:
         return process.start(ready)
 
     def run(self, name, *arguments, **variables):
-        """Runs a program of the fleet to its end; returns it with returncode, stdout and stderr."""
-        environment = {**self.world.environment, **{key: str(value) for key, value in variables.items()}}
+        """Runs a program of the fleet to its end, as a person does with what make env prints; returns it with returncode,
+        stdout and stderr."""
+        known = {key: value for key, value in self.world.environment.items() if key != "REQUEST_ID_KEY"}
+        environment = {**known, **{key: str(value) for key, value in variables.items()}}
         return subprocess.run([str(BUILD / f"moru-{name}"), *arguments], env=environment, capture_output=True, text=True,
                               timeout=60)
 

@@ -142,6 +142,16 @@ def test_rows_made_by_hand_count_when_they_are_younger_than_the_prompt(moru, men
     assert active(moru)["version"] == 100
 
 
+def test_a_prompt_that_is_put_back_is_healed_again(moru, mended):
+    moru.start("optimizer")
+    broken = switch_prompt(moru, HELLO)
+    ask(moru, 3)
+    moru.wait(lambda: active(moru)["version"] == 100)
+    moru.execute("UPDATE prompts SET is_active = (id = %s) WHERE task_type = 'code_generation'", [broken])
+    ask(moru, 3)
+    moru.wait(lambda: active(moru)["version"] == 101)
+
+
 def test_mode_off_heals_nothing_by_itself(moru, mended):
     optimizer = moru.start("optimizer", OPTIMIZER_MODE="off")
     switch_prompt(moru, HELLO)

@@ -214,8 +214,8 @@ def test_every_version_is_listed_with_who_and_why(moru, task_type):
 def test_of_two_active_rows_one_serves(moru, task_type):
     moru.execute("INSERT INTO prompts (task_type, content, version) VALUES (%s, 'x', 5), (%s, 'y', 2)",
                  [task_type, task_type])
-    assert [(item["version"], item["is_active"], item["serves"]) for item in moru.get(path(task_type)).json()["items"]] \
-        == [(2, True, False), (5, True, True)]
+    items = moru.get(path(task_type)).json()["items"]
+    assert [(item["version"], item["is_active"], item["serves"]) for item in items] == [(2, True, False), (5, True, True)]
 
 
 def scores(moru, task_type):
@@ -432,9 +432,9 @@ def waiting(moru, task_type, candidate="just say better to everything"):
                "rehearsed": {"count": 6, "sum": 5.2, "squares": 4.6}}
     return moru.row("INSERT INTO optimizations (task_type, status, triggered_by, prompt_id, prompt_version, "
                     "prompt_content, candidate_content, analysis, figures, improvement_pct) "
-                    "SELECT %s, 'waiting', 'stream', id, version, content, %s, '{\"root_causes\": [\"vague\"]}', %s, 140 "
+                    "SELECT %s, 'waiting', 'stream', id, version, content, %s, %s, %s, 140 "
                     "FROM moru_active_prompt(%s) RETURNING id",
-                    [task_type, candidate, json.dumps(figures), task_type])["id"]
+                    [task_type, candidate, json.dumps({"root_causes": ["vague"]}), json.dumps(figures), task_type])["id"]
 
 
 def test_a_cycle_is_asked_for_and_its_report_can_be_read(moru, task_type):

@@ -142,7 +142,7 @@ static void next_cycle(struct once *once) {
         &(struct cycle_trigger){.task_type = need->task_type,
             .triggered_by = need->optimization_id ? "manual" : "cronjob",
             .optimization_id = need->optimization_id,
-            .ignore_backoff = true},
+            .ignore_backoff = need->optimization_id != 0},
         on_cycle, once);
 }
 

@@ -10,7 +10,6 @@
 #include "shared/log.h"
 #include "shared/model.h"
 #include "shared/pg.h"
-#include "shared/request_id.h"
 #include "workers/optimizer/changes.h"
 #include "workers/optimizer/cycle.h"
 #include "workers/optimizer/once.h"
@@ -142,7 +141,7 @@ static void assigned(struct run *run, const struct run_position *positions, int 
         optimizer_now_ms() - optimizer_settings.lookback_minutes * MINUTE_MS, run_start);
 }
 
-static struct setting *const settings[] = {optimizer_setting_rows, model_settings, request_id_settings, NULL};
+static struct setting *const settings[] = {optimizer_setting_rows, model_settings, NULL};
 static const struct topic *const inputs[] = {&TOPIC_VERDICTS, NULL};
 static const struct topic *const no_inputs[] = {NULL};
 static const struct topic *const outputs[] = {&TOPIC_REQUESTS, &TOPIC_PROMPTS, NULL};

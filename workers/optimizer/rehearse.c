@@ -154,7 +154,7 @@ void rehearse(
     if (!waiting)
         abort();
     uint64_t now = uv_now(run_loop(rehearsals->optimizer->run));
-    request_id_create(waiting->request_id);
+    request_id_unsigned(waiting->request_id);
     waiting->owner = rehearsals;
     waiting->since_ms = now;
     waiting->deadline_ms = now + (uint64_t)optimizer_settings.rehearsal_timeout_ms;

@@ -9,7 +9,7 @@
 #include "workers/optimizer/changes.h"
 #include "workers/optimizer/cycle.h"
 
-enum { PAUSES_MAX = 1024, FAILURES_MAX = 50, BUSY_MS = 1000, SUPERSEDED_MS = 60000 };
+enum { PAUSES_MAX = 1024, FAILURES_MAX = 50, BUSY_MS = 1000 };
 
 /* A prompt whose failures start no cycle for a while. */
 struct pause {
@@ -69,10 +69,6 @@ void triggers_resume(struct triggers *triggers, int64_t prompt_id) {
 
 static int64_t pause_after(const struct cycle_result *result) {
     switch (result->outcome) {
-    case CYCLE_PATCHED:
-    case CYCLE_SUPERSEDED:
-        /* Late failures of a prompt that serves no more; a person may still put it back. */
-        return SUPERSEDED_MS;
     case CYCLE_BUSY:
         return BUSY_MS;
     case CYCLE_OVER_BUDGET:
@@ -93,7 +89,11 @@ static void on_cycle(void *context, const struct cycle_result *result) {
         return;
     struct optimizer *optimizer = started.triggers->optimizer;
     free(context);
-    if (started.prompt_id)
+    bool gone = result->outcome == CYCLE_PATCHED || result->outcome == CYCLE_SUPERSEDED;
+    /* It serves no more. Should a person put it back, its failures from then on count. */
+    if (started.prompt_id && gone)
+        windows_drop_prompt(optimizer->windows, started.prompt_id);
+    else if (started.prompt_id)
         pause_prompt(started.triggers, started.prompt_id, pause_after(result));
     /* Another prompt of the task type may have crossed meanwhile. */
     windows_each(optimizer->windows, optimizer_now_ms(), on_state, started.triggers);

@@ -101,6 +101,14 @@ void windows_drop_partition(struct windows *windows, int partition) {
     drop(windows, is_of_partition, partition);
 }
 
+static bool is_of_prompt(const struct window *window, int64_t prompt_id) {
+    return window->prompt_id == prompt_id;
+}
+
+void windows_drop_prompt(struct windows *windows, int64_t prompt_id) {
+    drop(windows, is_of_prompt, prompt_id);
+}
+
 static int64_t span_ms(void) {
     return optimizer_settings.lookback_minutes * MINUTE_MS / BUCKETS;
 }

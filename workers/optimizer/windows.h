@@ -30,6 +30,9 @@ void windows_add(struct windows *windows, int partition, const struct verdict *v
 /* Forgets all that came from this partition: it is read again, or by somebody else. */
 void windows_drop_partition(struct windows *windows, int partition);
 
+/* Forgets a prompt: it needs new failures to cross again. */
+void windows_drop_prompt(struct windows *windows, int64_t prompt_id);
+
 /* Drops what is past the window by now. */
 void windows_expire(struct windows *windows, int64_t now_ms);
 
