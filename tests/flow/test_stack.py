@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 import harness
 
 STACK = harness.ROOT / "deploy" / "local" / "stack.py"
-NAMES = ["kafka", "postgres", "generator", "evaluator", "recorder", "gateway"]
+NAMES = ["kafka", "postgres", "generator", "evaluator", "recorder", "optimizer", "gateway"]
 
 
 class Stack:
@@ -147,9 +147,9 @@ def test_up_starts_a_stack_that_answers_and_down_ends_all_of_it(stack):
     assert "moru is ready" in up.stdout
 
     addresses = stack.addresses()
-    assert list(addresses) == ["GATEWAY_URL", "GENERATOR_URL", "EVALUATOR_URL", "RECORDER_URL", "KAFKA_BROKERS",
-                               "DATABASE_URL"]
-    for name in list(addresses)[:4]:
+    assert list(addresses) == ["GATEWAY_URL", "GENERATOR_URL", "EVALUATOR_URL", "RECORDER_URL", "OPTIMIZER_URL",
+                               "KAFKA_BROKERS", "DATABASE_URL"]
+    for name in list(addresses)[:5]:
         assert httpx.get(addresses[name] + "/ready", trust_env=False).status_code == 200
     assert stack.do("status").returncode == 0
 
