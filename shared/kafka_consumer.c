@@ -39,16 +39,24 @@ struct committed_query {
 
 static void answer_next(struct kafka_consumer *consumer);
 
+/* Metadata comes without a NUL at its end: it is copied, behind the positions in the same block. */
 static struct kafka_position *positions_of(const rd_kafka_topic_partition_list_t *list) {
-    struct kafka_position *positions = calloc((size_t)list->cnt + 1, sizeof *positions);
+    size_t bytes = ((size_t)list->cnt + 1) * sizeof(struct kafka_position);
+    for (int i = 0; i < list->cnt; i++)
+        bytes += list->elems[i].metadata_size + 1;
+    struct kafka_position *positions = calloc(1, bytes);
     if (!positions)
         abort();
+    char *text = (char *)&positions[list->cnt + 1];
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *part = &list->elems[i];
         positions[i] = (struct kafka_position){.topic = part->topic,
             .partition = part->partition,
             .offset = part->offset >= 0 ? part->offset : -1,
-            .metadata = part->metadata_size ? part->metadata : NULL};
+            .metadata = part->metadata_size ? text : NULL};
+        if (part->metadata_size)
+            memcpy(text, part->metadata, part->metadata_size);
+        text += part->metadata_size + 1;
     }
     return positions;
 }
