@@ -16,6 +16,9 @@ struct metric batch_metrics[] = {
         .type = METRIC_COUNTER,
         .help = "Lines of batches, by outcome: accepted, rejected.",
         .labels = {"outcome"}},
+    {.name = "agent_batch_lines_unacknowledged",
+        .type = METRIC_GAUGE,
+        .help = "Lines of batches that Kafka has been given and has not acknowledged."},
     {0},
 };
 

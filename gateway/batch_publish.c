@@ -109,6 +109,7 @@ static void on_delivered(void *context, enum kafka_outcome outcome, const char *
     struct upload *upload = group->upload;
     if (outcome != KAFKA_DELIVERED) {
         upload->accepted--;
+        upload->not_kept = upload->not_kept || outcome != KAFKA_REFUSED;
         answer_reject(upload, record->line,
             outcome == KAFKA_UNKNOWN   ? UNKNOWN_FATE
             : outcome == KAFKA_REFUSED ? "Kafka refused this line."
@@ -312,10 +313,11 @@ bool publish_line(struct upload *upload, enum line_kind kind, const char *line, 
     if (known == TASK_TYPE_UNKNOWN)
         return reject(upload, "/task_type is not known: no prompt of it is active", true);
     if (!upload->known_body) {
-        const char *broken = kafka_broken(upload->uploads->gateway->kafka);
-        if (broken)
+        const struct kafka *kafka = upload->uploads->gateway->kafka;
+        if (upload->not_kept || kafka_away(kafka))
             return reject(upload, "Kafka is away. Send this line again later.", true);
-        if (!produce(upload, &body, upload->number + 1)) {
+        /* Late acknowledgements are waited for: they come, or end as lines that were not kept. */
+        if (kafka_broken(kafka) || !produce(upload, &body, upload->number + 1)) {
             uploads_wait_for_queue(upload->uploads);
             return false;
         }

@@ -231,6 +231,11 @@ void uploads_go_on(struct uploads *uploads) {
     }
 }
 
+static void before_scrape(void *context) {
+    const struct uploads *uploads = context;
+    metric_set(&batch_metrics[1], (double)uploads->unacknowledged);
+}
+
 struct uploads *uploads_open(struct gateway *gateway) {
     struct uploads *uploads = calloc(1, sizeof *uploads);
     if (!uploads)
@@ -239,5 +244,6 @@ struct uploads *uploads_open(struct gateway *gateway) {
     LIST_INIT(&uploads->halted);
     uv_timer_init(&gateway->loop, &uploads->timer);
     uploads->timer.data = uploads;
+    metrics_before_scrape(before_scrape, uploads);
     return uploads;
 }

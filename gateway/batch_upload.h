@@ -65,6 +65,7 @@ struct upload {
     int refusal;             /* status to answer with instead; 0: none */
     uint64_t types_asked_ms; /* loop time of the last answer about task types; 0: none */
     bool types_unsure;       /* that answer was none */
+    bool not_kept;           /* Kafka did not keep one of its lines: it gets no more of them */
 
     uint64_t bytes;
     int64_t number; /* of the line at hand, blank ones counted; 1 is the first */

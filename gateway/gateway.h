@@ -38,7 +38,7 @@ struct gateway {
     struct keys *keys;
     struct uploads *uploads;
     bool draining;
-    uv_timer_t grace_timer;
+    uv_timer_t grace_timer, connecting_timer;
     uv_signal_t sigterm, sigint;
 };
 

@@ -1,6 +1,5 @@
 /* The gateway: HTTP in, Kafka out, replies back. */
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "gateway/gateway.h"
@@ -15,7 +14,7 @@
 #include "shared/pg.h"
 #include "shared/replies.h"
 
-enum { MESSAGE_TIMEOUT_MS = 20000 };
+enum { MESSAGE_TIMEOUT_MS = 20000, CONNECTED_WITHIN_MS = 3000 };
 
 struct gateway_settings gateway_settings;
 
@@ -105,13 +104,18 @@ static void on_kafka(void *context, bool ready) {
 static void on_answer(void *context, const char *method, const char *route, int status, double seconds) {
     (void)context;
     (void)seconds;
-    char code[8];
-    snprintf(code, sizeof code, "%d", status % 1000);
+    const char code[] = {
+        (char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10), '\0'};
     metric_count(&gateway_metrics[4], 1, method, route, code);
 }
 
+/* Those that run; none before it listens. */
+static size_t calls(const struct gateway *gateway) {
+    return gateway->http ? http_server_pending(gateway->http) : 0;
+}
+
 static void stop_when_idle(struct gateway *gateway) {
-    if (!http_server_pending(gateway->http) && !kafka_outstanding(gateway->kafka))
+    if (!calls(gateway) && !kafka_outstanding(gateway->kafka))
         uv_stop(&gateway->loop);
 }
 
@@ -122,7 +126,7 @@ static void on_grace_timer(uv_timer_t *timer) {
     stop_when_idle(gateway);
     if (waited_ms < (uint64_t)gateway_settings.grace_ms)
         return;
-    log_warn("calls_unfinished", log_integer("calls", (int64_t)http_server_pending(gateway->http)));
+    log_warn("calls_unfinished", log_integer("calls", (int64_t)calls(gateway)));
     uv_stop(&gateway->loop);
 }
 
@@ -132,8 +136,9 @@ static void on_signal(uv_signal_t *signal, int number) {
         return;
     gateway->draining = true;
     log_info("stopping", log_string("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"),
-        log_integer("calls", (int64_t)http_server_pending(gateway->http)));
-    http_server_stop_accepting(gateway->http);
+        log_integer("calls", (int64_t)calls(gateway)));
+    if (gateway->http)
+        http_server_stop_accepting(gateway->http);
     uv_timer_start(&gateway->grace_timer, on_grace_timer, 0, 50);
 }
 
@@ -158,6 +163,23 @@ static void open_kafka(struct gateway *gateway) {
                                                     .context = gateway});
 }
 
+static void on_connecting_timer(uv_timer_t *timer) {
+    (void)timer; /* only ends the loop's sleep */
+}
+
+/* Who is refused the connection asks another gateway, but who gets through to one that has just started would
+ * get an error until it has its own connections. What is away for long is told by errors. */
+static void wait_for_connections(struct gateway *gateway) {
+    uint64_t until = uv_now(&gateway->loop) + CONNECTED_WITHIN_MS;
+    uv_timer_t *timer = &gateway->connecting_timer;
+    uv_timer_init(&gateway->loop, timer);
+    uv_timer_start(timer, on_connecting_timer, 50, 50);
+    while ((kafka_check(gateway) || postgres_check(gateway)) && !gateway->draining &&
+           uv_now(&gateway->loop) < until)
+        uv_run(&gateway->loop, UV_RUN_ONCE);
+    uv_timer_stop(timer);
+}
+
 static bool open_all(struct gateway *gateway) {
     static struct dependency dependencies[3];
     dependencies[0] = (struct dependency){"kafka", true, kafka_check, gateway};
@@ -172,6 +194,9 @@ static bool open_all(struct gateway *gateway) {
     gateway->keys = keys_open(gateway->pg);
     gateway->uploads = uploads_open(gateway);
     open_kafka(gateway);
+    wait_for_connections(gateway);
+    if (gateway->draining)
+        return true;
     gateway->http = http_server_open(&gateway->loop, routes, gateway);
     if (gateway->http)
         http_server_on_answer(gateway->http, on_answer, gateway);

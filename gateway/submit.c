@@ -77,7 +77,10 @@ static void answer_problem(struct exchange *exchange, int code, const char *deta
 }
 
 static const char *self_link(struct exchange *exchange) {
-    return arena_format(exchange->arena, "/api/v1/requests/%s", exchange->request_id);
+    struct buffer link = buffer_in(exchange->arena);
+    buffer_string(&link, "/api/v1/requests/");
+    buffer_append(&link, exchange->request_id, UUID_TEXT_BYTES - 1);
+    return link.data;
 }
 
 static void tell_preference(struct exchange *exchange) {
@@ -326,7 +329,7 @@ static void on_known(void *context, enum task_type_known known, const char *know
 
 static struct exchange *exchange_create(
     struct gateway *gateway, struct http_request *http, const struct submission *body) {
-    struct arena *arena = arena_create(strlen(body->user_input) * 3 + 2048);
+    struct arena *arena = arena_create(strlen(body->user_input) * 3 + 1536);
     struct exchange *exchange = arena_alloc(arena, sizeof *exchange);
     exchange->arena = arena;
     exchange->gateway = gateway;

@@ -20,6 +20,7 @@ struct waiters {
     size_t count;
     uv_timer_t timer;
     bool asking; /* Postgres is being asked */
+    bool again;  /* and is to be asked once more after that */
 };
 
 /* The ids are ours, so nobody can choose them to fall into one bucket. */
@@ -82,7 +83,7 @@ static void on_stored(void *context, const struct pg_result *rows) {
     struct gateway *gateway = context;
     gateway->waiters->asking = false;
     if (pg_status(rows) != PG_OK)
-        return;
+        return; /* the timer asks again */
     for (int row = 0; row < pg_rows(rows); row++) {
         struct exchange *exchange;
         while ((exchange = waiters_find(gateway->waiters, pg_value(rows, row, 0)))) {
@@ -91,6 +92,8 @@ static void on_stored(void *context, const struct pg_result *rows) {
             exchange_finish(exchange, &result);
         }
     }
+    if (gateway->waiters->again)
+        waiters_ask(gateway->waiters);
 }
 
 static void ask_postgres(struct gateway *gateway) {
@@ -121,6 +124,7 @@ static void ask_postgres(struct gateway *gateway) {
 }
 
 void waiters_ask(struct waiters *waiters) {
+    waiters->again = waiters->asking;
     if (waiters->count && !waiters->asking && pg_ready(waiters->gateway->pg))
         ask_postgres(waiters->gateway);
 }

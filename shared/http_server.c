@@ -22,9 +22,10 @@
 #include "shared/log.h"
 
 enum {
-    CONNECTION_BYTES = 16384, /* request line, headers, libmicrohttpd's buffers: all of it gets resident */
-    FILES_KEPT = 128,         /* open files that are not connections */
-    CONNECTIONS_MIN = 16,     /* even when hardly any file may be opened */
+    CONNECTION_BYTES = 7168, /* request line, headers, libmicrohttpd's buffers: all of it gets resident */
+    REQUEST_BYTES = 960,     /* of most requests: what malloc gives without a search */
+    FILES_KEPT = 128,        /* open files that are not connections */
+    CONNECTIONS_MIN = 16,    /* even when hardly any file may be opened */
     DISCARD_BYTES_MAX = 64 << 20, /* of a chunked body that is too long, before its sender is cut off */
     PART_BYTES = 16384,           /* of an answer in parts, that libmicrohttpd asks for at once */
     PASSES_MAX = 8,               /* of MHD_run in one turn of the loop */
@@ -69,7 +70,7 @@ static struct connection *connection_of(struct MHD_Connection *mhd) {
 
 /* The first that is known of a request: its line has come. target is borrowed. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *mhd) {
-    struct arena *arena = arena_create(0);
+    struct arena *arena = arena_create(REQUEST_BYTES);
     struct http_request *request = arena_alloc(arena, sizeof *request);
     request->server = context;
     request->connection = connection_of(mhd);

@@ -99,7 +99,7 @@ void http_send_part(struct http_request *request, const char *bytes, size_t leng
 void http_end_parts(struct http_request *request, bool broken);
 
 /* Lets no more of a body that is taken in pieces come before http_resume; what has been read of it already,
- * some 16 KiB, is still given to piece. Of no effect once the body is there. */
+ * some 7 KiB, is still given to piece. Of no effect once the body is there. */
 void http_pause(struct http_request *request);
 void http_resume(struct http_request *request);
 

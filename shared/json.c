@@ -170,6 +170,10 @@ static const unsigned char *string_end(const unsigned char *from, const unsigned
 
 /* One character that is not escaped. */
 static char *copy_character(struct parser *parser, char *to) {
+    if (*parser->at >= 0x20 && *parser->at < 0x80) {
+        *to++ = (char)*parser->at++;
+        return to;
+    }
     size_t length = utf8_sequence(parser->at, (size_t)(parser->end - parser->at));
     if (*parser->at < 0x20 || !length) {
         fail(parser, length ? "a control character that is not escaped" : "bytes that are not UTF-8");

@@ -63,7 +63,7 @@ void json_write_string(struct buffer *buffer, const char *string) {
         const unsigned char *from = at;
         size_t length = 0;
         while (at < end && *at >= 0x20 && *at != '"' && *at != '\\' &&
-               (length = utf8_sequence(at, (size_t)(end - at))) > 0)
+               (length = *at < 0x80 ? 1 : utf8_sequence(at, (size_t)(end - at))) > 0)
             at += length;
         buffer_append(buffer, from, (size_t)(at - from));
         if (at < end)

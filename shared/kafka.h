@@ -85,6 +85,10 @@ struct kafka *kafka_open(uv_loop_t *loop, const struct kafka_options *options);
  * oldest unacknowledged record is older than two seconds. */
 const char *kafka_broken(const struct kafka *kafka);
 
+/* True when a record would wait for long: no broker, or no topic. What else kafka_broken tells, that
+ * acknowledgements are late, may be over at any moment. */
+bool kafka_away(const struct kafka *kafka);
+
 /* How many partitions the topic has, 0 when not known. */
 int kafka_partitions(const struct kafka *kafka, const char *topic);
 

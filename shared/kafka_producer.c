@@ -444,6 +444,10 @@ const char *kafka_broken(const struct kafka *kafka) {
     return NULL;
 }
 
+bool kafka_away(const struct kafka *kafka) {
+    return kafka->away || *kafka->missing;
+}
+
 int kafka_partitions(const struct kafka *kafka, const char *topic) {
     for (int i = 0; i < kafka->topic_count; i++)
         if (strcmp(kafka->topics[i].name, topic) == 0)

@@ -11,6 +11,8 @@
 #include "shared/buffer.h"
 #include "shared/json.h"
 
+enum { SCRATCH_BYTES = 16384 };
+
 struct decoder {
     struct arena *arena;
     struct json_errors *errors;
@@ -266,14 +268,17 @@ bool message_decode_json(const struct message *message, struct arena *arena, con
 
 bool message_decode(const struct message *message, struct arena *arena, const char *bytes, size_t length,
     void *out, struct json_errors *errors) {
-    /* The tree is many times larger than the struct, which may live long: it gets an arena of its own. */
-    struct arena *scratch = arena_create(0);
+    /* The tree is many times larger than the struct, which may live long: it gets an arena of its own, whose
+     * first chunk is kept for the next tree. */
+    static struct arena *scratch;
     struct json_errors syntax = {0};
+    if (!scratch)
+        scratch = arena_create(SCRATCH_BYTES);
     const cJSON *json = json_parse(scratch, bytes, length, &syntax);
     bool good = json && message_decode_json(message, arena, json, out, errors);
     for (size_t i = 0; i < syntax.count; i++)
         json_error_add(errors, arena, syntax.items[i].pointer, "%s", syntax.items[i].detail);
-    arena_destroy(&scratch);
+    arena_reset(scratch);
     return good;
 }
 

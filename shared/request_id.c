@@ -9,7 +9,6 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -202,6 +201,9 @@ void sha256_hex(const char *string, char hex[65]) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     if (EVP_Digest(string, strlen(string), digest, NULL, EVP_sha256(), NULL) != 1)
         abort();
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    for (int i = 0; i < 32; i++) {
+        hex[2 * i] = "0123456789abcdef"[digest[i] >> 4];
+        hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
+    }
+    hex[64] = '\0';
 }

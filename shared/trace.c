@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -26,6 +25,11 @@ static uint64_t random_number(void) {
     }
     uint64_t number = block[--left];
     return number ? number : 1; /* all zeros is no valid id */
+}
+
+static void put_hex(char *to, uint64_t number) {
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *to++ = "0123456789abcdef"[number >> shift & 15];
 }
 
 static bool is_hex(const char *text, size_t length) {
@@ -53,10 +57,13 @@ void trace_continue(struct trace *trace, const char *traceparent) {
         memcpy(trace->id, traceparent + TRACE_AT, TRACE_ID_BYTES - 1);
         memcpy(flags, traceparent + FLAGS_AT, 2);
     } else {
-        snprintf(trace->id, sizeof trace->id, "%016llx%016llx", (unsigned long long)random_number(),
-            (unsigned long long)random_number());
+        put_hex(trace->id, random_number());
+        put_hex(trace->id + 16, random_number());
     }
     trace->id[TRACE_ID_BYTES - 1] = '\0';
-    snprintf(trace->parent, sizeof trace->parent, "00-%s-%016llx-%s", trace->id,
-        (unsigned long long)random_number(), flags);
+    memcpy(trace->parent, "00-", TRACE_AT);
+    memcpy(trace->parent + TRACE_AT, trace->id, TRACE_ID_BYTES - 1);
+    trace->parent[SPAN_AT - 1] = trace->parent[FLAGS_AT - 1] = '-';
+    put_hex(trace->parent + SPAN_AT, random_number());
+    memcpy(trace->parent + FLAGS_AT, flags, sizeof flags);
 }

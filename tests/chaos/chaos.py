@@ -24,6 +24,9 @@ from faults import WORKERS, Counter, Striker, schedule, start_again  # noqa: E40
 from model import ModelProcess  # noqa: E402
 
 SLOWEST_CALL_S = 10
+# Of its next start: it stands for a cluster, in which another broker takes over in seconds; alone, it is not let in
+# again until its own last session is over.
+BROKER = "broker.session.timeout.ms=2000\nbroker.heartbeat.interval.ms=500\n"
 QUIET_S = 5  # nothing more is recorded for so long: all is over
 STUCK_S = 60  # nothing more is recorded for so long, and some are missing: they are lost
 FLEET = [f"{name}-{number}" for name in (*WORKERS, "gateway") for number in (0, 1)]
@@ -42,9 +45,11 @@ def parse():
     parser.add_argument("--pauses", type=int, help="in all (6; short: 2)")
     parser.add_argument("--rebalances", type=int, help="in all (3; short: 1)")
     parser.add_argument("--connections", type=int, default=64, help="of each client (64)")
-    parser.add_argument("--model-latency", type=float, default=0.3, help="of each of the two calls, in seconds (0.3)")
-    parser.add_argument("--librdkafka", type=pathlib.Path, help="folder of another librdkafka.so.1 for moru's programs")
-    parser.add_argument("--newest-librdkafka", action="store_true", help="the one in the Python package confluent-kafka")
+    parser.add_argument("--model-latency", type=float, default=0.3, help="of each of its two calls, in seconds (0.3)")
+    parser.add_argument("--librdkafka", type=pathlib.Path,
+                        help="folder of another librdkafka.so.1, for moru's programs")
+    parser.add_argument("--newest-librdkafka", action="store_true",
+                        help="use the one in the Python package confluent-kafka")
     options = parser.parse_args()
     if options.short:
         options.requests = min(options.requests, 10000)
@@ -90,6 +95,8 @@ class Run:
 
     def start(self):
         self.world.open()
+        with open(self.world.folder / "kafka" / "server.properties", "a") as properties:
+            properties.write(BROKER)
         self.model = ModelProcess(self.options.model_latency)
         generators = {"LLM_BASE_URL": f"http://127.0.0.1:{self.model.port}/v1"}
         self.settings = {"generator": generators}
@@ -170,7 +177,7 @@ class Run:
             found.append(f"the slowest synchronous call took {self.slowest[1]:.1f} s")
         found += [f"an answer that no client should see, {count} times: {answer}"
                   for answer, count in self.ledger.unexpected.items()]
-        found += [f"ended by itself: {said.splitlines()[0]}" for said in self.ended_early]
+        found += [f"crashed by itself: {said.splitlines()[0]}" for said in self.ended_early if "with signal" in said]
         return found
 
 
@@ -197,8 +204,11 @@ def summary(run):
                                                      f"{verdict.abandoned:,}"),
         ("model calls for an output", f"{sum(run.calls.values()):,} for {len(run.calls):,} keys; more than one for "
                                       f"{len(repeated):,} keys, at most {max(run.calls.values(), default=0)}"),
-        ("synchronous calls", f"{len(ledger.calls):,}, the median {statistics.median(seconds):.2f} s, the slowest {run.slowest[1]:.1f} s in {run.slowest[2]} tries, "
-                              f"begun at {run.slowest[0] - run.began:.1f} s"),
+        ("synchronous calls", f"{len(ledger.calls):,}, the median {statistics.median(seconds):.2f} s, the slowest "
+                              f"{run.slowest[1]:.1f} s in {run.slowest[2]} tries, begun at "
+                              f"{run.slowest[0] - run.began:.1f} s"),
+        ("processes that ended by themselves, started again", "; ".join(last_reason(said) for said in run.ended_early)
+         or 0),
         ("dead letters", sum(count for *_, count in run.dead)),
         ("unrecordable", run.unrecordable),
     ]
@@ -206,8 +216,15 @@ def summary(run):
     return "\n".join(lines + fault_table(run))
 
 
+def last_reason(said):
+    """The process, and the last reason that its log gives."""
+    reasons = re.findall(r'"reason":"([^"]*)"', said)
+    return f"{said.split(';')[0]}: {reasons[-1][:90] if reasons else 'no reason'}"
+
+
 def fault_table(run):
-    lines = ["| # | at | fault | in flight | back after | slowest synchronous call |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| # | at | fault | in flight | back after | slowest synchronous call |",
+             "| --- | --- | --- | --- | --- | --- |"]
     for number, fault in enumerate(run.faults, 1):
         what = {"kill": "kill -9 {0}, start after {1} s", "pause": "SIGSTOP {0} for {1} s",
                 "rebalance": "another {0} for {1} s"}[fault.what].format(fault.target, fault.seconds)

@@ -84,12 +84,14 @@ class Striker:
         part = self.total / (len(self.faults) + 1)
         for number, fault in enumerate(self.faults):
             self.ledger.allow(int(part * (number + 1)))
-            if await self.busy(int(part * (number + fault.at))):
-                await self.strike(fault)
+            while await self.busy(int(part * (number + fault.at))):
+                if not await self.strike(fault):
+                    continue
                 await self.recovered(fault)
                 self.say(f"{number + 1}/{len(self.faults)} {fault.what} {fault.target} ({fault.seconds} s): "
                          f"{fault.in_flight} in flight, back after {fault.back_s:.1f} s, "
                          f"slowest call {fault.slowest_s:.1f} s, {self.ledger.acknowledged} acknowledged")
+                break
         self.ledger.allow(self.total)
 
     async def busy(self, acknowledged):
@@ -105,28 +107,38 @@ class Striker:
             await asyncio.sleep(0.01)
 
     async def strike(self, fault):
+        """False when too few were in flight at the last moment."""
         action = {"kill": self.kill, "pause": self.pause, "rebalance": self.rebalance}[fault.what]
         self.busy_with = fault
         await asyncio.to_thread(action, fault)
         self.busy_with = None
+        if fault.in_flight is None:
+            return False
         fault.back_s = time.monotonic() - fault.struck_at
+        return True
 
-    def note(self, fault):
-        fault.in_flight, fault.struck_at = self.counter.in_flight(), time.monotonic()
+    def enough(self, fault):
+        """Counts once more, right before it strikes."""
+        in_flight = self.counter.in_flight()
+        if in_flight >= IN_FLIGHT:
+            fault.in_flight, fault.struck_at = in_flight, time.monotonic()
+        return in_flight >= IN_FLIGHT
 
     def process(self, target):
         return {"broker": self.world.kafka, "postgres": self.world.postgres}.get(target) or self.world.members[target]
 
     def kill(self, fault):
         process = self.process(fault.target)
-        self.note(fault)
+        if not self.enough(fault):
+            return
         kill_nine(process)
         time.sleep(fault.seconds)
         start_again(process)
 
     def pause(self, fault):
         process = self.process(fault.target)
-        self.note(fault)
+        if not self.enough(fault):
+            return
         process.pause()
         time.sleep(fault.seconds)
         process.resume()
@@ -136,8 +148,9 @@ class Striker:
         """A guest joins, and leaves as an operator would have it."""
         guest = self.world.member(fault.target, {"INSTANCE_ID": f"{fault.target}-guest",
                                                  **self.settings.get(fault.target, {})})
+        if not self.enough(fault):
+            return
         self.world.extra.append(guest)
-        self.note(fault)
         guest.start()
         time.sleep(fault.seconds)
         guest.stop()
@@ -145,6 +158,7 @@ class Striker:
     async def recovered(self, fault):
         """A call that began after it was back has its answer: what follows is the next fault's doing."""
         calls, deadline = len(self.ledger.calls), time.monotonic() + READY_S
+        # The one under way may have begun before; the next has not.
         while len(self.ledger.calls) < calls + 2 and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         fault.slowest_s = self.ledger.slowest_since(fault.struck_at)
@@ -165,7 +179,7 @@ def kill_nine(process):
 
 
 def start_again(process):
-    """Also when it ends early, as one does that finds Kafka or Postgres not back yet: an operator's supervisor would."""
+    """Again and again when it ends early, as an operator's supervisor does."""
     deadline = time.monotonic() + READY_S
     while True:
         process.service.start()
