@@ -41,7 +41,8 @@ void lines_add(struct line_cutter *cutter, const char *bytes, size_t length) {
         if (!(cutter->bytes = realloc(cutter->bytes, cutter->capacity)))
             abort();
     }
-    memcpy(cutter->bytes + cutter->length, bytes, length);
+    if (length)
+        memcpy(cutter->bytes + cutter->length, bytes, length);
     cutter->length += length;
 }
 
