@@ -19,16 +19,14 @@ static void analysed(struct cycle *cycle) {
 static void take_analysis(struct cycle *cycle, int number, const struct model_answer *answer) {
     const struct failure *failures = cycle->failures + cycle->analysed_from;
     (void)number;
-    if (answer->status != MODEL_OK) {
-        /* Going back may still be a repair. */
-        analysis_from_rules(cycle->arena, failures, cycle->analysed_count, &cycle->analysis);
+    bool told = answer->status == MODEL_OK;
+    if (told && analysis_read(cycle->arena, answer->text, answer->length, &cycle->analysis)) {
         analysed(cycle);
-    } else if (analysis_read(cycle->arena, answer->text, answer->length, &cycle->analysis)) {
-        analysed(cycle);
-    } else if (!cycle->asked_again) {
+    } else if (told && !cycle->asked_again) {
         cycle->asked_again = true;
         ask_analyst(cycle);
     } else {
+        /* Going back may still be a repair. */
         analysis_from_rules(cycle->arena, failures, cycle->analysed_count, &cycle->analysis);
         analysed(cycle);
     }
