@@ -297,7 +297,7 @@ static bool reject(struct upload *upload, const char *error, bool again) {
 }
 
 bool publish_line(struct upload *upload, enum line_kind kind, const char *line, size_t length) {
-    struct submission body = {0};
+    struct submission body = {.user_input = "", .task_type = ""};
     if (upload->refusal)
         return true;
     if (kind == LINE_WHOLE && is_blank(line, length)) {
