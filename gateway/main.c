@@ -7,6 +7,7 @@
 #include "gateway/prompts.h"
 #include "schemas/openapi.h"
 #include "schemas/topics.h"
+#include "shared/arena.h"
 #include "shared/http_server.h"
 #include "shared/kafka.h"
 #include "shared/log.h"
@@ -205,6 +206,7 @@ static bool open_all(struct gateway *gateway) {
 
 int main(int argc, char **argv) {
     static struct gateway gateway;
+    arena_keep_freed();
     http_server_default_port("8000");
     metrics_add_table(gateway_metrics);
     metrics_add_table(batch_metrics);

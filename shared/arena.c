@@ -1,12 +1,13 @@
 /* Memory that lives as long as one piece of work: chunks in a list, the newest one filled from its start. */
 #include "shared/arena.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BYTES = 4096, CHUNK_BYTES_MAX = 1 << 20, ALIGNMENT = 16 };
+enum { FIRST_BYTES = 4096, CHUNK_BYTES_MAX = 1 << 20, ALIGNMENT = 16, KEPT_BYTES = 16 << 20 };
 
 struct chunk {
     struct chunk *previous;
@@ -33,6 +34,12 @@ static struct chunk *chunk_create(size_t capacity) {
     chunk->capacity = capacity;
     chunk->used = 0;
     return chunk;
+}
+
+void arena_keep_freed(void) {
+    /* mallopt says 0 where an allocator does not know the parameter: then nothing is kept. */
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, 2 * CHUNK_BYTES_MAX);
 }
 
 struct arena *arena_create(size_t first_bytes) {

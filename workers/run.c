@@ -379,6 +379,7 @@ static void close_all(struct run *run) {
 
 int worker_main(const struct worker *worker, int argc, char **argv) {
     static struct run run;
+    arena_keep_freed();
     struct arena *arena = arena_create(0);
     run.worker = worker;
     load_settings(worker, arena, argc, argv);

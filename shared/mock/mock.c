@@ -61,7 +61,7 @@ static bool answer_role(struct buffer *answer, enum mock_product product, const 
 }
 
 void mock_answer(struct buffer *answer, const char *system, const char *user) {
-    struct mock_intent intent = mock_read_prompt(answer->arena, system);
+    struct mock_intent intent = mock_recall_prompt(answer->arena, system);
     if (answer_role(answer, intent.product, user))
         return;
     struct mock_words words =
@@ -177,7 +177,7 @@ static void fill_answer(
 static struct model_call *mock_call(
     void *provider, const struct model_request *request, model_done done, void *context) {
     struct mock *mock = provider;
-    struct arena *arena = arena_create(64 << 10);
+    struct arena *arena = arena_create(16 << 10);
     struct model_call *call = arena_alloc(arena, sizeof *call);
     struct buffer text = buffer_in(arena);
     mock_answer(&text, request->system, request->user);

@@ -136,6 +136,10 @@ struct mock_intent {
 
 struct mock_intent mock_read_prompt(struct arena *arena, const char *system);
 
+/* The same, from memory when the prompt was one of the last that were read. What the intent points at is in
+ * arena, or lives until sixteen other prompts were read: use it within the call that asked for it. */
+struct mock_intent mock_recall_prompt(struct arena *arena, const char *system);
+
 /* Whether a prompt has somebody judge, by two of the criteria at least, or by one as JSON. */
 bool mock_asks_for_judgement(const struct mock_words *words);
 

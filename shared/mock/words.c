@@ -181,10 +181,17 @@ static enum mock_break break_at(const struct reader *reader) {
 struct mock_words mock_read_words(struct arena *arena, const char *text, size_t length, size_t words_max) {
     /* A word and what divides it from the next take two bytes at least. */
     size_t most = length / 2 + 1 < words_max ? length / 2 + 1 : words_max;
-    struct mock_words words = {.items = arena_alloc(arena, most * sizeof *words.items)};
+    size_t capacity = length / 6 + 8;
+    struct mock_words words = {.items = arena_grow(arena, NULL, 0, capacity * sizeof *words.items)};
     struct reader reader = {.text = text, .at = text, .end = text + length, .before = BREAK_SENTENCE};
     while (reader.at < reader.end && words.count < most) {
+        if (words.count == capacity) {
+            words.items = arena_grow(
+                arena, words.items, capacity * sizeof *words.items, 2 * capacity * sizeof *words.items);
+            capacity *= 2;
+        }
         struct mock_word *word = &words.items[words.count];
+        *word = (struct mock_word){0};
         if (read_quoted(&reader, word) || read_word(&reader, word)) {
             words.count++;
             reader.before = BREAK_NONE;
