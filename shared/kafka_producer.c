@@ -14,7 +14,7 @@ enum {
     BATCH_MS_MAX = 50,
     BUSY_RATE = 1500,
     BUSY_WINDOW_MS = 64,
-    BUSY_GAP_MS = 5,
+    BUSY_GAP_MS = 2,
     CLUSTER_ID_BYTES = 64
 };
 
