@@ -50,7 +50,7 @@ cmp -s "$scratch/settings.md" docs/settings.md || fail "docs/settings.md was not
 
 # Variables that the stack passes, or the docs name as `NAME` or NAME=…, are settings of some program.
 setting() { grep -qF "| \`$1\` |" docs/settings.md; }
-no_setting='KAFKA_CONFIG_[A-Z_]+|(GATEWAY|GENERATOR|EVALUATOR|RECORDER|OPTIMIZER)_URL|BENCH_ARGS'
+no_setting='KAFKA_CONFIG_[A-Z_]+|(GATEWAY|GENERATOR|EVALUATOR|RECORDER|OPTIMIZER)_URL|BENCH_ARGS|CHAOS_ARGS'
 while IFS=: read -r file name; do
     [[ $name =~ ^($no_setting)$ ]] || setting "$name" || fail "$file names $name, which is no setting"
 done < <({
