@@ -243,7 +243,7 @@ def flow(options):
     """500 requests/s before, while and after the mock model's prompt is broken and healed."""
     with PrivateStack(options.state, {}, empty=("LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")) as stack:
         command = [options.load, "--url", f"{stack.urls['GATEWAY_URL']}/api/v1/request", "--connections", "64", "--rate",
-                   str(RATE), "--warmup", "10", "--seconds", str(3 * PHASE_S), "--phases", "3", "--body",
+                   str(RATE), "--warmup", "20", "--seconds", str(3 * PHASE_S), "--phases", "3", "--body",
                    '{"user_input":"Write a fibonacci function","task_type":"code_generation"}']
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
             time.sleep(10 + PHASE_S)
