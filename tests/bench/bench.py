@@ -24,7 +24,7 @@ def parse():
         "request has exactly one row, whether a target was met or missed. Give options as BENCH_ARGS='--rounds 5'.")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; the median of them counts (3)")
     parser.add_argument("--seconds", type=float, default=10, help="measured time of each load (10)")
-    parser.add_argument("--warmup", type=float, default=2, help="time before each that is not measured (2)")
+    parser.add_argument("--warmup", type=float, default=5, help="time before each that is not measured (5)")
     parser.add_argument("--state", default=str(ROOT / ".moru" / "bench"), help="folder of the private stack")
     parser.add_argument("--load", required=True, help="the load generator, built from tests/bench/load.c")
     return parser.parse_args()
