@@ -6,7 +6,6 @@ import pathlib
 import statistics
 import subprocess
 import sys
-import threading
 
 import machine
 from peer_process import Peer
@@ -39,27 +38,6 @@ def run_load(options, url, connections):
     return json.loads(done.stdout)
 
 
-class Sampler(threading.Thread):
-    """Keeps the highest resident memory of each process while a load runs; it reads /proc five times a second."""
-
-    def __init__(self, processes):
-        super().__init__(daemon=True)
-        self.processes, self.highest, self.over = processes, {}, threading.Event()
-
-    def run(self):
-        while not self.over.wait(0.2):
-            for name, pid in self.processes.items():
-                self.highest[name] = max(self.highest.get(name, 0), machine.memory_mb(pid, "VmRSS"))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_error):
-        self.over.set()
-        self.join()
-
-
 def measure(options, systems):
     """Returns {system: {connections: [result of each round]}} and the highest memory of each process under MANY."""
     results = {name: {1: [], MANY: []} for name in systems}
@@ -69,7 +47,7 @@ def measure(options, systems):
             for name, (url, processes) in systems.items():
                 say(f"round {turn + 1} of {options.rounds}: {name}, connections: {connections}, "
                     f"{options.warmup + options.seconds:g} s")
-                with Sampler(processes) as sampler:
+                with machine.Sampler(processes) as sampler:
                     result = run_load(options, url, connections)
                 results[name][connections].append(result)
                 print(f"   {result['per_second']:,.0f}/s, median {result['median_us'] / 1000:.2f} ms, "

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import select
 import shlex
 import shutil
 import signal
@@ -39,6 +40,8 @@ class PrivateStack:
         kept = {name: value for name, value in os.environ.items() if name not in FOREIGN and name not in empty}
         self.environment = {**kept, **(settings or {})}
         self.urls = {}
+        self.stopped = {}  # workers by name: program and environment, to start them again
+        self.restarted = []
 
     def make(self, target):
         """Returns what make printed to standard output, when target is env. make has a session of its own, so that a
@@ -68,6 +71,9 @@ class PrivateStack:
         return self
 
     def __exit__(self, error, *_more):
+        for process in self.restarted:
+            process.terminate()
+            process.wait()
         if error is None:
             self.remove()
         else:
@@ -86,14 +92,18 @@ class PrivateStack:
             self.make("down")
             shutil.rmtree(self.state)
 
+    def psql(self, *arguments, output=subprocess.PIPE):
+        """Runs psql on the stack's database; returns what it printed, unless output is a file."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.urls["DATABASE_URL"], *arguments]
+        done = subprocess.run(command, env=environment, text=True, stdout=output)
+        if done.returncode != 0:
+            sys.exit(f"psql failed: {' '.join(arguments)}")
+        return done.stdout
+
     def query(self, sql):
         """The first column of all rows, as text."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.urls["DATABASE_URL"], "-c", sql]
-        done = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE)
-        if done.returncode != 0:
-            sys.exit(f"psql failed: {sql}")
-        return done.stdout.splitlines()
+        return self.psql("-c", sql).splitlines()
 
     def processes(self):
         """{"gateway": pid, …} of this stack's own moru processes, known by their settings."""
@@ -107,6 +117,28 @@ class PrivateStack:
             except OSError:
                 continue
         return found
+
+    def stop_workers(self, *names):
+        """Ends them as an operator would, with SIGTERM; returns when they are gone. start_worker brings one back."""
+        running = self.processes()
+        handles = []
+        for name in names:
+            folder = pathlib.Path(f"/proc/{running[name]}")
+            pairs = (folder / "environ").read_bytes().decode().split("\0")
+            self.stopped[name] = (os.readlink(folder / "exe"), dict(pair.split("=", 1) for pair in pairs if pair))
+            handles.append(os.pidfd_open(running[name]))
+            signal.pidfd_send_signal(handles[-1], signal.SIGTERM)
+        for handle in handles:
+            if not select.select([handle], [], [], 60)[0]:
+                sys.exit(f"bench: one of {', '.join(names)} did not end within 60 s")
+            os.close(handle)
+
+    def start_worker(self, name):
+        program, environment = self.stopped.pop(name)
+        with open(self.state / "log" / f"{name}-again.log", "wb") as log:
+            process = subprocess.Popen([program], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       start_new_session=True)
+        self.restarted.append(process)
 
     def log_lines(self):
         """Every JSON line that the stack's processes wrote."""
