@@ -175,6 +175,12 @@ void kafka_wake_open(struct kafka_wake *wake, uv_loop_t *loop, void (*awake)(voi
 void kafka_wake_on(struct kafka_wake *wake, rd_kafka_queue_t *queue) {
     static const uint64_t ONE = 1;
     rd_kafka_queue_io_event_enable(queue, wake->fd, &ONE, sizeof ONE);
+    /* What came before, a line of the log say, would keep the queue from ever becoming not empty. */
+    kafka_wake_now(wake);
+}
+
+void kafka_wake_off(rd_kafka_queue_t *queue) {
+    rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
 }
 
 void kafka_wake_now(struct kafka_wake *wake) {

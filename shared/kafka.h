@@ -127,7 +127,12 @@ struct kafka_consumer_options {
     void (*readable)(void *context);
     /* The commit of kafka_consumer_commit ended; reason NULL when it was kept. */
     void (*committed)(void *context, const char *reason);
-    /* Nothing can go on: an offset out of range, another process with the same INSTANCE_ID. */
+    /* Membership ended by a fatal error, as after an outage longer than the session: no partition is held,
+     * and what was asked with assigned or revoked must not be answered. It begins anew by itself, after a
+     * back-off. */
+    void (*lost)(void *context);
+    /* Nothing can go on: an offset out of range; membership lost again and again in a short time, which tells
+     * of another process with the same INSTANCE_ID. */
     void (*failed)(void *context, const char *reason);
     void (*closed)(void *context);
     void *context;

@@ -8,12 +8,15 @@
 #include "shared/arena.h"
 
 enum {
-    VERSION = 2,
+    VERSION = 3,
     FORM_BITS = 1, /* bit i: offset lowest + i is finished */
     FORM_RUNS = 2, /* varints: unfinished, finished, unfinished, … from lowest on */
-    /* Version 1 had version, form and lowest; then came starts, and from lowest on begun and alone + 1. */
+    /* Version 1 had version, form and lowest; then came starts, and from lowest on begun and alone + 1; then
+     * the writer, and in starts whether one of them is its own. */
     FIRST_HEAD_BYTES = 1 + 1 + 8,
-    HEAD_BYTES = FIRST_HEAD_BYTES + 1 + 4 + 4,
+    SECOND_HEAD_BYTES = FIRST_HEAD_BYTES + 1 + 4 + 4,
+    HEAD_BYTES = SECOND_HEAD_BYTES + 8,
+    OWN_START = 0x80,
     CHECKSUM_BYTES = 4,
     BYTES_MAX = POSITIONS_METADATA_MAX / 4 * 3,
     PAYLOAD_MAX = BYTES_MAX - HEAD_BYTES - CHECKSUM_BYTES,
@@ -32,6 +35,8 @@ struct positions {
     int64_t begun;          /* every job that ever worked here is below */
     int64_t begun_restored; /* begun as it was restored */
     int64_t alone;          /* restored; -1: none */
+    uint64_t writer;        /* restored; 0: not told */
+    bool own_start;         /* one of starts counts for the case that the writer ends */
     struct span *spans;     /* ascending, apart from each other, all above lowest */
     size_t count, capacity;
 };
@@ -230,16 +235,16 @@ static void put_distance(unsigned char *out, int64_t distance) {
 static void put_head(
     const struct positions *positions, const struct positions_work *work, unsigned char *out) {
     int starts = positions_starts(positions);
-    if (work->running && starts < POSITIONS_STARTS_MAX)
-        starts++;
+    bool own = work->running && starts < POSITIONS_STARTS_MAX;
     /* While jobs begin one at a time, those that did so before remain the ones to be told apart. */
     int64_t begun =
         positions_starts(positions) >= POSITIONS_STARTS_MAX ? positions->begun_restored : positions->begun;
     out[0] = VERSION;
     put_integer(out + 2, (uint64_t)positions->lowest, 8);
-    out[FIRST_HEAD_BYTES] = (unsigned char)starts;
+    out[FIRST_HEAD_BYTES] = (unsigned char)(own ? (starts + 1) | OWN_START : starts);
     put_distance(out + FIRST_HEAD_BYTES + 1, begun - positions->lowest);
     put_distance(out + FIRST_HEAD_BYTES + 5, work->alone < 0 ? 0 : work->alone + 1 - positions->lowest);
+    put_integer(out + SECOND_HEAD_BYTES, work->writer, 8);
 }
 
 static char *to_text(unsigned char *data, size_t bytes, struct arena *arena) {
@@ -292,6 +297,12 @@ static void restore_bits(struct positions *positions, const unsigned char *data,
             add(positions, lowest + (int64_t)i, lowest + (int64_t)i + 1);
 }
 
+/* 0 for a version that is not known. */
+static size_t head_bytes(unsigned char version) {
+    static const size_t BYTES[] = {0, FIRST_HEAD_BYTES, SECOND_HEAD_BYTES, HEAD_BYTES};
+    return version < sizeof BYTES / sizeof *BYTES ? BYTES[version] : 0;
+}
+
 /* The bytes that metadata holds, without its checksum; 0 when it is not ours. */
 static size_t from_text(const char *metadata, unsigned char data[BYTES_MAX + 3]) {
     size_t length = strlen(metadata);
@@ -307,17 +318,27 @@ static size_t from_text(const char *metadata, unsigned char data[BYTES_MAX + 3])
         return 0;
     bytes -= CHECKSUM_BYTES;
     checksum(data, bytes, expected);
-    bool known = data[0] == 1 || (data[0] == VERSION && bytes >= HEAD_BYTES);
-    return known && memcmp(expected, data + bytes, CHECKSUM_BYTES) == 0 ? bytes : 0;
+    size_t head = head_bytes(data[0]);
+    return head && bytes >= head && memcmp(expected, data + bytes, CHECKSUM_BYTES) == 0 ? bytes : 0;
 }
 
 static void restore_head(struct positions *positions, const unsigned char *data) {
     int64_t alone = (int64_t)get_integer(data + FIRST_HEAD_BYTES + 5, 4);
-    positions->starts = data[FIRST_HEAD_BYTES];
+    positions->starts = data[FIRST_HEAD_BYTES] & ~OWN_START;
+    positions->own_start = data[FIRST_HEAD_BYTES] & OWN_START;
     positions->started_lowest = positions->lowest;
     positions->begun_restored = positions->begun =
         positions->lowest + (int64_t)get_integer(data + FIRST_HEAD_BYTES + 1, 4);
     positions->alone = alone ? positions->lowest + alone - 1 : -1;
+    positions->writer = data[0] == VERSION ? get_integer(data + SECOND_HEAD_BYTES, 8) : 0;
+}
+
+void positions_forgive(struct positions *positions, uint64_t writer) {
+    if (!writer || positions->writer != writer)
+        return;
+    positions->starts -= positions->own_start;
+    positions->own_start = false;
+    positions->alone = -1;
 }
 
 bool positions_restore(struct positions *positions, const char *metadata) {
@@ -325,8 +346,8 @@ bool positions_restore(struct positions *positions, const char *metadata) {
     size_t bytes = from_text(metadata, data);
     if (!bytes || (int64_t)get_integer(data + 2, 8) != positions->lowest)
         return false;
-    size_t head = data[0] == VERSION ? HEAD_BYTES : FIRST_HEAD_BYTES;
-    if (data[0] == VERSION)
+    size_t head = head_bytes(data[0]);
+    if (head > FIRST_HEAD_BYTES)
         restore_head(positions, data);
     if (data[1] == FORM_RUNS)
         return restore_runs(positions, data + head, bytes - head);

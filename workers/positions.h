@@ -19,8 +19,9 @@ enum { POSITIONS_STARTS_MAX = 3 };
 
 /* What is under way when positions are written down. */
 struct positions_work {
-    bool running;  /* jobs are at work: should the process end now, this start counts */
-    int64_t alone; /* the only one at work is, or will be, the one at this offset; -1: no such */
+    bool running;    /* jobs are at work: should the process end now, this start counts */
+    int64_t alone;   /* the only one at work is, or will be, the one at this offset; -1: no such */
+    uint64_t writer; /* a random number of the process that writes them down; 0: not told */
 };
 
 /* lowest: the committed offset. metadata: what positions_encode gave with it, or NULL for nothing above
@@ -31,6 +32,10 @@ struct positions *positions_create(int64_t lowest);
  * it is not of this format, its checksum is wrong or it belongs to another lowest offset: then the messages
  * above it are served once more. */
 bool positions_restore(struct positions *positions, const char *metadata);
+
+/* What was restored counts a start for each process that ended. Where writer (not 0) wrote it, that one has
+ * come back without an end: its start does not count, and no message was alone at it. */
+void positions_forgive(struct positions *positions, uint64_t writer);
 
 /* The lowest offset that is not finished: what is to be committed. */
 int64_t positions_lowest(const struct positions *positions);
@@ -69,8 +74,9 @@ int positions_starts(const struct positions *positions);
 int64_t positions_killer(const struct positions *positions);
 
 /* The set above the lowest offset, and what is needed to recognise a message that kills its worker, as commit
- * metadata: base64 of version, form, lowest offset, starts, begun, alone, the smaller of bit map and run
- * lengths, and a checksum; at most POSITIONS_METADATA_MAX characters. NULL when there is nothing to say. */
+ * metadata: base64 of version, form, lowest offset, starts, begun, alone, writer, the smaller of bit map and
+ * run lengths, and a checksum; at most POSITIONS_METADATA_MAX characters. NULL when there is nothing to say.
+ */
 char *positions_encode(
     const struct positions *positions, const struct positions_work *work, struct arena *arena);
 

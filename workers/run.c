@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "shared/arena.h"
@@ -133,6 +134,12 @@ static void on_failed(void *context, const char *reason) {
     run_fail(context, reason);
 }
 
+static void on_lost(void *context) {
+    struct run *run = context;
+    metric_count(metric_reopened, 1, run->worker->service);
+    partitions_lost(run);
+}
+
 void run_fail(struct run *run, const char *reason) {
     log_error("stopped", log_string("reason", reason));
     run->exit_code = 1;
@@ -187,6 +194,7 @@ static void open_consumer(struct run *run) {
                         .revoked = partitions_revoked,
                         .readable = on_readable,
                         .committed = partitions_committed,
+                        .lost = on_lost,
                         .failed = on_failed,
                         .closed = on_closed,
                         .context = run});
@@ -251,6 +259,7 @@ static void before_scrape(void *context) {
     metric_count(metric_retries, 0, run->worker->service);
     metric_count(metric_dead_letters, 0, run->worker->service);
     metric_count(metric_deferred, 0, run->worker->service);
+    metric_count(metric_reopened, 0, run->worker->service);
     metric_set(metric_unsent, (double)run->unsent, run->worker->service);
     size_t waiting = 0;
     for (int lane = 0; lane < LANE_COUNT; lane++)
@@ -387,6 +396,9 @@ int worker_main(const struct worker *worker, int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     if (uv_loop_init(&run.loop) != 0)
         return 1;
+    while (!run.writer)
+        if (getrandom(&run.writer, sizeof run.writer, 0) != sizeof run.writer)
+            run.writer = 0;
     start_timers(&run);
     log_info("starting", log_string("version", MORU_VERSION), log_string("instance", kafka_instance_id()));
     if (!open_all(&run, arena))

@@ -7,6 +7,8 @@
 #include "shared/log.h"
 #include "workers/run_private.h"
 
+enum { ASK_AGAIN_MS = 200 };
+
 struct partition *partition_find(struct run *run, const char *topic, int number) {
     for (struct partition *partition = run->partitions; partition; partition = partition->next)
         if (partition->partition == number && !partition->gone && strcmp(partition->topic, topic) == 0)
@@ -57,6 +59,8 @@ static void begin_with_kafka(struct run *run, const struct kafka_position *posit
             partition_add(run, positions[i].topic, positions[i].partition, positions[i].offset);
         bool restored =
             positions[i].metadata && positions_restore(partition->positions, positions[i].metadata);
+        /* After a membership was lost this process may find what it wrote itself. */
+        positions_forgive(partition->positions, run->writer);
         from_beginning += positions[i].offset < 0;
         if (positions[i].metadata && !restored)
             log_warn("positions_not_understood", log_string("topic", positions[i].topic),
@@ -70,27 +74,37 @@ static void begin_with_kafka(struct run *run, const struct kafka_position *posit
     run_wake(run);
 }
 
+static void ask_worker(struct run *run) {
+    struct run_position *asked = calloc((size_t)run->assigned_count + 1, sizeof *asked);
+    if (!asked)
+        abort();
+    for (int i = 0; i < run->assigned_count; i++)
+        asked[i] = (struct run_position){run->assigned[i].topic, run->assigned[i].partition, -1};
+    run->asked_next = false;
+    run->asking = true;
+    run->worker->assigned(run, asked, run->assigned_count);
+    free(asked);
+}
+
 void partitions_assigned(void *context, const struct kafka_position *positions, int count) {
     struct run *run = context;
     if (!run->worker->assigned || !count) {
         begin_with_kafka(run, positions, count);
         return;
     }
-    struct run_position *asked = calloc((size_t)count, sizeof *asked);
-    if (!asked)
-        abort();
     arena_destroy(&run->assigned_arena);
     run->assigned_arena = arena_create(0);
     run->assigned = arena_alloc(run->assigned_arena, sizeof *run->assigned * (size_t)count);
     run->assigned_count = count;
     for (int i = 0; i < count; i++) {
-        asked[i] = (struct run_position){positions[i].topic, positions[i].partition, -1};
         run->assigned[i] = positions[i];
         run->assigned[i].topic = arena_string(run->assigned_arena, positions[i].topic);
         run->assigned[i].metadata = arena_string(run->assigned_arena, positions[i].metadata);
     }
-    run->worker->assigned(run, asked, count);
-    free(asked);
+    if (run->asking)
+        run->asked_next = true;
+    else
+        ask_worker(run);
 }
 
 /* What was committed to Kafka with this position: there the worker's own tells nothing of starts. NULL when
@@ -104,6 +118,13 @@ static const char *metadata_at(const struct run *run, const struct run_position 
 }
 
 void run_start(struct run *run, const struct run_position *positions, int count) {
+    run->asking = false;
+    if (run->stale) {
+        run->stale = false;
+        if (run->asked_next)
+            ask_worker(run);
+        return;
+    }
     struct kafka_position *start = calloc((size_t)count + 1, sizeof *start);
     if (!start)
         abort();
@@ -120,38 +141,54 @@ void run_start(struct run *run, const struct run_position *positions, int count)
 struct offsets_asked {
     struct run *run;
     struct arena *arena;
+    uv_timer_t timer; /* until it is asked again */
     struct kafka_position *positions;
     int count;
     int64_t time_ms;
     void (*done)(struct run *run, const struct run_position *positions, int count);
 };
 
+static void on_offsets(void *context, const struct kafka_position *found, int count);
+
+static void ask_offsets(uv_timer_t *timer) {
+    struct offsets_asked *asked = timer->data;
+    kafka_consumer_offsets_at(
+        asked->run->consumer, asked->positions, asked->count, asked->time_ms, on_offsets, asked);
+}
+
+static void free_asked(uv_handle_t *timer) {
+    struct offsets_asked *asked = timer->data;
+    struct arena *arena = asked->arena;
+    arena_destroy(&arena);
+}
+
 static void on_offsets(void *context, const struct kafka_position *found, int count) {
     struct offsets_asked *asked = context;
-    struct arena *arena = asked->arena;
     if (!count && asked->count) {
-        kafka_consumer_offsets_at(
-            asked->run->consumer, asked->positions, asked->count, asked->time_ms, on_offsets, asked);
+        uv_timer_start(&asked->timer, ask_offsets, ASK_AGAIN_MS, 0);
         return;
     }
-    struct run_position *positions = arena_alloc(arena, sizeof *positions * (size_t)(count + 1));
+    struct run_position *positions = arena_alloc(asked->arena, sizeof *positions * (size_t)(count + 1));
     for (int i = 0; i < count; i++)
         positions[i] = (struct run_position){found[i].topic, found[i].partition, found[i].offset};
     asked->done(asked->run, positions, count);
-    arena_destroy(&arena);
+    uv_close((uv_handle_t *)&asked->timer, free_asked);
 }
 
 void run_positions_at(struct run *run, const struct run_position *positions, int count, int64_t time_ms,
     void (*done)(struct run *run, const struct run_position *positions, int count)) {
     struct arena *arena = arena_create(0);
     struct offsets_asked *asked = arena_alloc(arena, sizeof *asked);
-    *asked = (struct offsets_asked){run, arena, NULL, count, time_ms, done};
+    *asked =
+        (struct offsets_asked){.run = run, .arena = arena, .count = count, .time_ms = time_ms, .done = done};
+    uv_timer_init(&run->loop, &asked->timer);
+    asked->timer.data = asked;
     asked->positions = arena_alloc(arena, sizeof *asked->positions * (size_t)(count + 1));
     for (int i = 0; i < count; i++)
         asked->positions[i] = (struct kafka_position){.topic = arena_string(arena, positions[i].topic),
             .partition = positions[i].partition,
             .offset = -1};
-    kafka_consumer_offsets_at(run->consumer, asked->positions, count, time_ms, on_offsets, asked);
+    ask_offsets(&asked->timer);
 }
 
 void partitions_revoked(void *context, const struct kafka_position *positions, int count, bool lost) {
@@ -159,6 +196,7 @@ void partitions_revoked(void *context, const struct kafka_position *positions, i
     run->revoked = calloc((size_t)count + 1, sizeof *run->revoked);
     if (!run->revoked)
         abort();
+    run->joined = run->joined && !lost;
     for (int i = 0; i < count; i++) {
         struct partition *partition = partition_find(run, positions[i].topic, positions[i].partition);
         if (!partition)
@@ -227,6 +265,20 @@ void partitions_release(struct run *run, bool at_once) {
     arena_destroy(&arena);
 }
 
+void partitions_lost(struct run *run) {
+    uv_timer_stop(&run->revoke_timer);
+    free(run->revoked);
+    run->revoked = NULL;
+    run->revoked_count = 0;
+    run->joined = false;
+    run->stale = run->asking;
+    run->asked_next = false;
+    for (struct partition *partition = run->partitions; partition; partition = partition->next)
+        partition->leaving = true;
+    gate_drop(run, false);
+    forget_leaving(run);
+}
+
 void partitions_commit(struct run *run) {
     struct arena *arena = arena_create(0);
     int total = 0, count = 0;
@@ -235,7 +287,8 @@ void partitions_commit(struct run *run) {
     struct kafka_position *commits = arena_alloc(arena, sizeof *commits * (size_t)(total + 1));
     for (struct partition *partition = run->partitions; partition; partition = partition->next)
         if (partition->dirty && !partition->leaving) {
-            const struct positions_work work = gate_work(partition);
+            struct positions_work work = gate_work(partition);
+            work.writer = run->writer;
             commits[count++] = position_of(partition, &work, arena);
         }
     if (count && kafka_consumer_commit(run->consumer, commits, count))

@@ -64,10 +64,11 @@ extern struct run_settings run_settings;
 extern struct setting run_setting_rows[];
 extern struct metric run_metrics[];
 extern struct metric *const metric_in_flight,
-    *const metric_lag, *const metric_retries, *const metric_dead_letters, *const metric_round_trip,
-                                                                              *const metric_unsent,
-                                                                                  *const metric_deferred,
-                                                                                      *const metric_waiting;
+    *const metric_lag, *const metric_retries, *const metric_dead_letters,
+                                                  *const metric_round_trip,
+                                                      *const metric_unsent, *const metric_deferred,
+                                                                                *const metric_waiting,
+                                                                                    *const metric_reopened;
 
 struct run {
     const struct worker *worker;
@@ -89,11 +90,16 @@ struct run {
     uv_timer_t due_timer;
     size_t unsent; /* jobs whose dead letter has not been taken so far */
     size_t direct;
-    size_t emissions;                /* records of run_emit without acknowledgement */
-    struct replies *replies;         /* NULL: the worker asks nobody */
+    size_t emissions;        /* records of run_emit without acknowledgement */
+    struct replies *replies; /* NULL: the worker asks nobody */
+    /* For a worker that holds its own positions. It is asked one question after the other: */
     struct arena *assigned_arena;    /* of assigned; NULL: none */
-    struct kafka_position *assigned; /* as Kafka has them, for a worker that holds its own positions */
+    struct kafka_position *assigned; /* what came last, as Kafka has it */
     int assigned_count;
+    bool asking;                    /* the worker has not answered with run_start */
+    bool stale;                     /* its answer, once it comes, is to what was lost since */
+    bool asked_next;                /* what came last is to be asked after that */
+    uint64_t writer;                /* tells this process in commit metadata */
     struct kafka_position *revoked; /* partitions whose answer waits for their jobs */
     int revoked_count;
     uv_timer_t commit_timer, revoke_timer, grace_timer;
@@ -175,6 +181,8 @@ struct partition *partition_find(struct run *run, const char *topic, int number)
 void partitions_assigned(void *context, const struct kafka_position *positions, int count);
 void partitions_revoked(void *context, const struct kafka_position *positions, int count, bool lost);
 void partitions_committed(void *context, const char *reason);
+/* Gives up all partitions at once: they are ours no more, and nothing about them is committed. */
+void partitions_lost(struct run *run);
 /* Gives revoked partitions up once their jobs have ended, or at once. */
 void partitions_release(struct run *run, bool at_once);
 /* Commits what is dirty, if nothing else is under way. */

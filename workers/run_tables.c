@@ -82,9 +82,15 @@ struct metric run_metrics[] = {
         .type = METRIC_GAUGE,
         .help = "Deferred jobs that wait here until they are due.",
         .labels = {"service"}},
+    {.name = "agent_consumer_reopened_total",
+        .type = METRIC_COUNTER,
+        .help = "Times that membership of the consumer group was lost by a fatal error, as after an outage "
+                "of Kafka, and begun anew.",
+        .labels = {"service"}},
     {0},
 };
 struct metric *const metric_in_flight = &run_metrics[0], *const metric_lag = &run_metrics[1],
                      *const metric_retries = &run_metrics[2], *const metric_dead_letters = &run_metrics[3],
                      *const metric_round_trip = &run_metrics[4], *const metric_unsent = &run_metrics[5],
-                     *const metric_deferred = &run_metrics[6], *const metric_waiting = &run_metrics[7];
+                     *const metric_deferred = &run_metrics[6], *const metric_waiting = &run_metrics[7],
+                     *const metric_reopened = &run_metrics[8];

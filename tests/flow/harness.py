@@ -386,9 +386,14 @@ class Moru:
         names = self.topics(topic)
         assert names, f"there is no topic {topic}"
         described = consumer.list_topics(timeout=TIMEOUT_S).topics
-        return consumer.offsets_for_times([
-            confluent_kafka.TopicPartition(name, partition, self.began_ms)
-            for name in names for partition in described[name].partitions], timeout=TIMEOUT_S)
+        places = [confluent_kafka.TopicPartition(name, partition, self.began_ms)
+                  for name in names for partition in described[name].partitions]
+        # Where nothing has come so far the answer is "at the end", which would be that of later, behind what comes now.
+        ends = [consumer.get_watermark_offsets(place, timeout=TIMEOUT_S)[1] for place in places]
+        found = consumer.offsets_for_times(places, timeout=TIMEOUT_S)
+        for place, end in zip(found, ends):
+            place.offset = place.offset if place.offset >= 0 else end
+        return found
 
     def metric(self, process, name, **labels):
         """The sum of the samples of a metric (name as it stands in /metrics) that have these labels, 0.0 for none."""

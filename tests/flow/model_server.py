@@ -5,6 +5,11 @@ import json
 import threading
 
 
+class Server(http.server.ThreadingHTTPServer):
+    # With its 5 places a connection of many at once may wait for its first byte until the caller gives up.
+    request_queue_size = 1024
+
+
 class ModelServer:
     """answer(messages) returns the text of an answer, or (status, body, headers) to fail with."""
 
@@ -34,7 +39,7 @@ class ModelServer:
             def log_message(self, *arguments):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

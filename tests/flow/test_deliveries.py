@@ -10,12 +10,13 @@ import uuid
 
 import confluent_kafka
 import confluent_kafka.admin
+import psycopg
 import pytest
 
 from harness import TIMEOUT_S
 from model_server import ModelServer, is_judge
 from test_failures import CODE, GOOD_JUDGEMENT, own_fleet, rows_of
-from test_request import request_message
+from test_request import FIBONACCI, request_message
 
 LATER_S = 6  # more than the 5 s from which on a job is deferred
 TOO_MANY = (429, "{}", {"Retry-After": str(LATER_S)})
@@ -330,3 +331,147 @@ def test_a_rolling_restart_under_load_loses_and_doubles_nothing(moru, fleet):
                                     if not is_judge(call["messages"]))
         assert calls == {text: 2 for text in texts}
         assert sum(is_judge(call["messages"]) for call in model.calls) == count
+
+
+def fence(moru, worker):
+    """Takes the worker's place in its group, as another process with its INSTANCE_ID does, and leaves it again; returns
+    once the worker has its partitions back."""
+    fenced = len(moru.log_event(worker, "kafka_consumer_lost"))
+    begun = len(moru.log_event(worker, "kafka_rebalance", what="assigned"))
+    assigned = []
+    rival = confluent_kafka.Consumer({
+        "bootstrap.servers": moru.brokers, "group.id": f"moru-{worker.name}", "enable.auto.commit": False,
+        "group.instance.id": worker.service.environment["INSTANCE_ID"], "session.timeout.ms": 6000,
+        "partition.assignment.strategy": "cooperative-sticky", "error_cb": lambda error: None})
+    rival.subscribe(moru.topics("evaluations" if worker.name == "recorder" else "requests"),
+                    on_assign=lambda consumer, partitions: assigned.extend(partitions))
+    try:
+        moru.wait(lambda: (rival.poll(0.05), assigned)[1])
+        moru.wait(lambda: len(moru.log_event(worker, "kafka_consumer_lost")) > fenced)
+    finally:
+        rival.close()
+    moru.wait(lambda: len(moru.log_event(worker, "kafka_rebalance", what="assigned")) > begun)
+    worker.wait_ready()
+
+
+def reopened(moru, worker):
+    return moru.metric(worker, "agent_consumer_reopened_total", service=worker.name)
+
+
+def test_an_outage_longer_than_their_sessions_ends_no_worker(moru, fleet):
+    allowed = threading.Semaphore(0)
+
+    def answer(messages):
+        allowed.acquire(timeout=120)
+        return echo(messages)
+    with ModelServer(answer) as model:
+        members = own_fleet(moru, fleet, model, WORKER_IN_FLIGHT_MAX=50)
+        workers = [members[name] for name in ("generator", "evaluator", "recorder")]
+        pids = [worker.pid for worker in workers]
+        ids = [send(moru, request_message(lane="normal", user_input=f"number {n}")) for n in range(100)]
+        for number, (away, back) in enumerate([(moru.kafka.kill, moru.kafka.start), (moru.kafka.pause, moru.kafka.resume)], 1):
+            for worker in workers:
+                worker.wait_ready()  # and so a member, that can be lost
+            allowed.release(100)
+            moru.wait(lambda: len(model.calls) > number * 100)  # of 300: some wait for their answer
+            over = {worker: len(moru.log_event(worker, "kafka_rebalance", what="lost")) for worker in workers}
+            away()
+            for worker in workers:
+                moru.wait(lambda: len(moru.log_event(worker, "kafka_rebalance", what="lost")) > over[worker])
+            back()
+        allowed.release(10000)
+        moru.wait(lambda: rows_of(moru, ids) == {"rows": 100, "requests": 100}, timeout=60)
+        # What came twice is finished too.
+        for worker in workers:
+            moru.wait(lambda: worker.wait_ready() is None and moru.metric(worker, "agent_consumer_lag") == 0)
+        assert rows_of(moru, ids) == {"rows": 100, "requests": 100}
+        for worker in workers:
+            assert reopened(moru, worker) == len(moru.log_event(worker, "kafka_consumer_lost"))
+        assert [worker.pid for worker in workers] == pids
+        assert moru.published("dead-letters", lambda seen: seen.key in ids) == []
+
+
+def test_a_fenced_worker_begins_anew_and_gives_up_no_message(moru, fleet):
+    """Four times at the same messages: had it ended each time, one of them would be taken for its killer."""
+    release, fences = threading.Event(), 4
+
+    def answer(messages):
+        release.wait(120)
+        return echo(messages)
+    with ModelServer(answer) as model:
+        generator = own_fleet(moru, fleet, model, KAFKA_CONFIG_HEARTBEAT_INTERVAL_MS=500)["generator"]
+        pid = generator.pid
+        texts = [f"number {n}" for n in range(20)]
+        ids = [send(moru, request_message(lane="normal", user_input=text)) for text in texts]
+        moru.wait(lambda: len(model.calls) == 20)
+        for number in range(1, fences + 1):
+            fence(moru, generator)
+            # They come again, and wait for those that are at work since the beginning.
+            moru.wait(lambda: moru.metric(generator, "agent_jobs_in_flight", lane="normal") == 20 * (number + 1))
+        release.set()
+        moru.wait(lambda: rows_of(moru, ids) == {"rows": 20, "requests": 20})
+        moru.wait(lambda: moru.metric(generator, "agent_consumer_lag") == 0)
+        assert (generator.pid, reopened(moru, generator)) == (pid, fences)
+        assert moru.metric(generator, "agent_jobs_in_flight") == 0
+        assert moru.published("dead-letters", lambda seen: seen.key in ids) == []
+        calls = collections.Counter(call["messages"][-1]["content"] for call in model.calls
+                                    if not is_judge(call["messages"]))
+        assert calls == {text: 2 for text in texts}
+
+
+def test_a_fenced_recorder_doubles_and_loses_nothing(moru, fleet):
+    """What it has in memory when it is fenced waits for Postgres, and comes from Kafka once more."""
+    recorder = fleet.recorder
+    pid, before = recorder.pid, reopened(moru, recorder)
+    messages = [request_message(lane="normal", user_input=f"number {n}") for n in range(200)]
+    ids = [message["request_id"] for message in messages]
+    with psycopg.connect(moru.database_url) as holding:
+        holding.execute("LOCK TABLE execution_logs IN ACCESS EXCLUSIVE MODE")
+        for message in messages:
+            send(moru, message)
+        moru.wait(lambda: moru.metric(recorder, "agent_jobs_in_flight", lane="normal") == 200)
+        fence(moru, recorder)
+    moru.wait(lambda: rows_of(moru, ids) == {"rows": 200, "requests": 200})
+    moru.wait(lambda: moru.metric(recorder, "agent_consumer_lag") == 0)
+    assert rows_of(moru, ids) == {"rows": 200, "requests": 200}
+    assert (recorder.pid, reopened(moru, recorder)) == (pid, before + 1)
+    answer = moru.post("/api/v1/request", FIBONACCI)
+    assert answer.status_code == 200 and rows_of(moru, [answer.json()["request_id"]])["rows"] == 1
+
+
+def test_of_two_processes_with_one_instance_id_one_says_so_and_ends(moru, fleet):
+    fleet.stop()
+    both = [moru.start("generator", ready=False, INSTANCE_ID="generator-twice", KAFKA_CONFIG_HEARTBEAT_INTERVAL_MS=500)
+            for _ in range(2)]
+    moru.wait(lambda: not all(process.running for process in both), timeout=120)
+    ended, left = sorted(both, key=lambda process: process.running)
+    assert moru.stop(ended) == 1
+    reason = moru.log_event(ended, "stopped")[0]["reason"]
+    assert "INSTANCE_ID, generator-twice" in reason and "moru-generator" in reason
+    assert reopened(moru, left) >= 4
+    left.wait_ready()
+    request_id = send(moru, request_message(lane="normal"))
+    moru.consume("generations", lambda seen: seen.key == request_id)
+
+
+def test_a_worker_that_is_not_in_its_group_when_kafka_goes_keeps_trying(moru, fleet):
+    """A member with another protocol keeps it out, until that one's session is over."""
+    fleet.stop()
+    other, joined = confluent_kafka.Consumer({
+        "bootstrap.servers": moru.brokers, "group.id": "moru-generator", "session.timeout.ms": 6000,
+        "partition.assignment.strategy": "range", "error_cb": lambda error: None}), []
+    other.subscribe(moru.topics("requests"), on_assign=lambda consumer, partitions: joined.extend(partitions))
+    moru.wait(lambda: (other.poll(0.05), joined)[1])
+    worker = moru.start("generator", ready=False)
+    pid = worker.pid
+    moru.wait(lambda: any("protocol" in line["reason"] for line in moru.log_event(worker, "kafka_consumer_error")))
+    moru.kafka.kill()
+    moru.wait(lambda: moru.log_event(worker, "kafka_away"))
+    moru.wait(lambda: len(moru.log_event(worker, "kafka_waiting")) >= 4)  # one each other second: longer than a session
+    assert moru.log_event(worker, "kafka_rebalance") == []
+    moru.kafka.start()
+    other.close()
+    worker.wait_ready()
+    assert worker.pid == pid
+    request_id = send(moru, request_message(lane="normal"))
+    moru.consume("generations", lambda seen: seen.key == request_id)

@@ -170,6 +170,12 @@ static void add_unrecordable(struct batch *batch, const struct item *item) {
     batch->steps[batch->step_count++] = (struct pg_step){&UNRECORDABLE, 5, values};
 }
 
+/* Whether the position in Postgres moves with this item. */
+static bool batch_moves(struct recorder *recorder, const struct item *item) {
+    const struct job *job = item->job;
+    return job->offset >= recorder_tracked(recorder, job->topic, job->partition)->position;
+}
+
 /* Moves what is to be sent next from waiting to sent: by count and bytes, in order. */
 static void take_batch(struct recorder *recorder) {
     size_t bytes = 0;
@@ -278,7 +284,8 @@ static void send_batch(struct recorder *recorder) {
     take_batch(recorder);
     struct batch batch = {.arena = arena_create(65536)};
     add_positions(recorder, &batch);
-    if (recorder->sent->unrecordable)
+    /* One that came again stands there already: its partition was lost and came back meanwhile. */
+    if (recorder->sent->unrecordable && batch_moves(recorder, recorder->sent))
         add_unrecordable(&batch, recorder->sent);
     add_rows(&batch, recorder->sent, &DEAD_LETTERS, DEAD_COLUMN_COUNT, true, run_cluster_id(recorder->run));
     add_rehearsals(&batch, recorder->sent);
