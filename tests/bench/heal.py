@@ -228,7 +228,7 @@ def run(options, analyst):
 
 
 HELLO = "just say hello world to everything"
-RATE, PHASE_S = 500, 5
+RATE, PHASE_S, WARM_UP_S = 500, 5, 20
 
 
 async def break_prompt(url):
@@ -243,10 +243,10 @@ def flow(options):
     """500 requests/s before, while and after the mock model's prompt is broken and healed."""
     with PrivateStack(options.state, {}, empty=("LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")) as stack:
         command = [options.load, "--url", f"{stack.urls['GATEWAY_URL']}/api/v1/request", "--connections", "64", "--rate",
-                   str(RATE), "--warmup", "20", "--seconds", str(3 * PHASE_S), "--phases", "3", "--body",
+                   str(RATE), "--warmup", str(WARM_UP_S), "--seconds", str(3 * PHASE_S), "--phases", "3", "--body",
                    '{"user_input":"Write a fibonacci function","task_type":"code_generation"}']
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
-            time.sleep(10 + PHASE_S)
+            time.sleep(WARM_UP_S + PHASE_S)
             asyncio.run(break_prompt(stack.urls["DATABASE_URL"]))
             output = load.communicate()[0]
         if load.returncode != 0:
