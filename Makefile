@@ -27,7 +27,7 @@ include tests/bench/bench.mk
 include tests/chaos/chaos.mk
 include tests/sim/sim.mk
 
-SHARED_SOURCES := $(wildcard shared/*.c shared/mock/*.c)
+SHARED_SOURCES := $(wildcard shared/*.c shared/model/*.c shared/model/mock/*.c)
 RUN_SOURCES := $(wildcard workers/*.c)
 PROGRAMS := gateway generator evaluator recorder optimizer setup
 gateway_DIR := gateway

@@ -14,8 +14,8 @@
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/json.h"
-#include "shared/mock/mock.h"
-#include "shared/model.h"
+#include "shared/model/mock/mock.h"
+#include "shared/model/model.h"
 
 static uv_loop_t loop;
 static struct model *model;

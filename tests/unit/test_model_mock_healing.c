@@ -14,7 +14,7 @@
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/json.h"
-#include "shared/mock/mock.h"
+#include "shared/model/mock/mock.h"
 
 static struct arena *arena;
 

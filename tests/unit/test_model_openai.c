@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include <uv.h>
 
-#include "shared/model.h"
+#include "shared/model/model.h"
 #include "tests/unit/stub_server.h"
 
 static const char KEY[] = "sk-verysecret";
@@ -124,7 +124,8 @@ static void sends_only_what_there_is(void **state) {
     char *answer = stub_format(200, "", CONTENT("\"{}\""));
     server.answer = answer;
     struct heard heard = {0};
-    struct model_request request = {.system = "", .user = "x", .max_tokens = 7, .json = true};
+    static const struct model_form FORM = {.name = "any", .schema = "{\"type\":\"object\"}"};
+    struct model_request request = {.system = "", .user = "x", .max_tokens = 7, .form = &FORM};
     model_call(model, &request, hear, &heard);
     while (!heard.count)
         uv_run(&loop, UV_RUN_ONCE);

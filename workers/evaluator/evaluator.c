@@ -10,7 +10,7 @@
 #include "shared/buffer.h"
 #include "shared/json.h"
 #include "shared/log.h"
-#include "shared/model.h"
+#include "shared/model/model.h"
 #include "workers/evaluator/verdicts.h"
 
 static const double RULE_WEIGHT = 0.4, MODEL_WEIGHT = 0.6, PASS_SCORE = 0.7;
@@ -132,7 +132,7 @@ void evaluate(struct work *work) {
     model_call(state->model,
         &(struct model_request){.system = JUDGE_PROMPT,
             .user = judge_question(work->job->arena, &work->generation, work->asked_again),
-            .json = true},
+            .form = &JUDGEMENT_FORM},
         on_judged, work);
 }
 

@@ -44,6 +44,7 @@ void evaluate(struct work *work);
 
 /* judge.c: the judge's prompt, what it is shown, and how its answer is read. */
 extern const char JUDGE_PROMPT[];
+extern const struct model_form JUDGEMENT_FORM;
 /* again: the last answer was no JSON of the form asked for. */
 const char *judge_question(struct arena *arena, const struct generation *generation, bool again);
 void judge_read(struct arena *arena, const char *answer, size_t length, struct judged *judged);

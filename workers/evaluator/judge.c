@@ -5,6 +5,7 @@
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/json.h"
+#include "shared/model/model.h"
 #include "workers/evaluator/evaluator.h"
 
 const char JUDGE_PROMPT[] = "You judge how well an output answers what a user asked for. Judge only what "
@@ -14,6 +15,12 @@ const char JUDGE_PROMPT[] = "You judge how well an output answers what a user as
                             "Answer with one JSON object and nothing else: {\"relevance\": <number>, "
                             "\"quality\": <number>, \"safety\": <number>, "
                             "\"reasoning\": \"<one or two sentences>\"}";
+
+const struct model_form JUDGEMENT_FORM = {.name = "judgement",
+    .schema =
+        "{\"type\":\"object\",\"properties\":{\"relevance\":{\"type\":\"number\"},\"quality\":{\"type\":"
+        "\"number\"},\"safety\":{\"type\":\"number\"},\"reasoning\":{\"type\":\"string\"}},\"required\":["
+        "\"relevance\",\"quality\",\"safety\",\"reasoning\"]}"};
 
 const char *judge_question(struct arena *arena, const struct generation *generation, bool again) {
     struct buffer text = buffer_in(arena);

@@ -11,7 +11,7 @@
 #include "shared/buffer.h"
 #include "shared/json.h"
 #include "shared/log.h"
-#include "shared/model.h"
+#include "shared/model/model.h"
 #include "shared/request_id.h"
 #include "workers/generator/finished.h"
 #include "workers/generator/in_flight.h"

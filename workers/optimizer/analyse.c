@@ -6,6 +6,7 @@
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/json.h"
+#include "shared/model/model.h"
 
 enum { TEXT_BYTES_MAX = 2000, PROMPT_BYTES_MAX = 20000, FINDING_BYTES_MAX = 500 };
 
@@ -24,6 +25,13 @@ const char ANALYST_PROMPT[] = "You analyse why a system prompt fails. You are sh
                               "Answer with one JSON object and nothing else: {\"failure_patterns\": "
                               "[\"...\"], \"root_causes\": [\"...\"], "
                               "\"improvement_suggestions\": [\"...\"]}, each a list of short sentences.";
+
+const struct model_form ANALYSIS_FORM = {.name = "analysis",
+    .schema =
+        "{\"type\":\"object\",\"properties\":{\"failure_patterns\":{\"type\":\"array\",\"items\":{\"type\":"
+        "\"string\"}},\"root_causes\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+        "\"improvement_suggestions\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}},\"required\":["
+        "\"failure_patterns\",\"root_causes\",\"improvement_suggestions\"]}"};
 
 void write_section(struct buffer *buffer, const char *name, const char *text, size_t bytes_max) {
     size_t length = strlen(text);

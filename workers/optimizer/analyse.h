@@ -19,6 +19,7 @@ struct analysis {
 };
 
 extern const char ANALYST_PROMPT[];
+extern const struct model_form ANALYSIS_FORM;
 
 /* The analyst's question, in arena. again: the last answer was not of the form asked for. */
 const char *analyst_question(

@@ -38,7 +38,7 @@ static void ask_analyst(struct cycle *cycle) {
             .user = analyst_question(cycle->arena, cycle->prompt, cycle->failures + cycle->analysed_from,
                 cycle->analysed_count, cycle->asked_again),
             .temperature = 0.2,
-            .json = true},
+            .form = &ANALYSIS_FORM},
         0, take_analysis);
 }
 

@@ -2,7 +2,7 @@
 #ifndef WORKERS_OPTIMIZER_CYCLE_PRIVATE_H
 #define WORKERS_OPTIMIZER_CYCLE_PRIVATE_H
 
-#include "shared/model.h"
+#include "shared/model/model.h"
 #include "workers/optimizer/cycle.h"
 #include "workers/optimizer/decide.h"
 #include "workers/optimizer/propose.h"

@@ -8,7 +8,7 @@
 #include "shared/arena.h"
 #include "shared/json.h"
 #include "shared/log.h"
-#include "shared/model.h"
+#include "shared/model/model.h"
 #include "shared/pg.h"
 #include "workers/optimizer/changes.h"
 #include "workers/optimizer/cycle.h"
