@@ -11,6 +11,7 @@
 #include "shared/http_server.h"
 #include "shared/kafka.h"
 #include "shared/log.h"
+#include "shared/log_loop.h"
 #include "shared/operations.h"
 #include "shared/pg.h"
 #include "shared/replies.h"
@@ -221,6 +222,7 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     if (uv_loop_init(&gateway.loop) != 0)
         return 1;
+    log_gather_on(&gateway.loop); /* first of all that prepares, so that it comes last */
     start_signals(&gateway);
     log_info("starting", log_string("version", MORU_VERSION), log_string("instance", kafka_instance_id()));
     if (!open_all(&gateway))

@@ -25,6 +25,7 @@ struct outstanding {
     struct kafka *kafka;
     struct known_topic *topic;
     struct kafka_record record;
+    rd_kafka_headers_t *headers; /* the record's, until librdkafka has taken them */
     kafka_done done;
     void *context;
     uint64_t since_ms;   /* loop time of kafka_produce */
@@ -108,6 +109,8 @@ static void finish(struct outstanding *item, enum kafka_outcome outcome, const c
     kafka_done done = item->done;
     void *context = item->context;
     unlink_record(kafka, item);
+    if (item->headers)
+        rd_kafka_headers_destroy(item->headers);
     item->next = kafka->spare;
     kafka->spare = item;
     done(context, outcome, reason);
@@ -165,25 +168,31 @@ static void on_error(rd_kafka_t *handle, int error, const char *reason, void *op
         log_error("kafka_producer_fatal", log_string("reason", reason));
 }
 
-/* False when librdkafka has no room now. */
-static bool send_record(struct outstanding *item) {
-    struct kafka *kafka = item->kafka;
-    const struct kafka_record *record = &item->record;
+static rd_kafka_headers_t *headers_of(const struct kafka_record *record) {
     rd_kafka_headers_t *headers = rd_kafka_headers_new((size_t)record->header_count);
     for (int i = 0; i < record->header_count; i++)
         rd_kafka_header_add(headers, record->headers[i].name, -1, record->headers[i].value,
             (ssize_t)record->headers[i].length);
+    return headers;
+}
+
+/* False when librdkafka has no room now. */
+static bool send_record(struct outstanding *item) {
+    struct kafka *kafka = item->kafka;
+    const struct kafka_record *record = &item->record;
+    if (!item->headers)
+        item->headers = headers_of(record); /* it is sent again, by another handle */
     /* Neither copied nor freed: the caller lends the value until done. */
     rd_kafka_resp_err_t error = rd_kafka_producev(kafka->handle, RD_KAFKA_V_TOPIC(record->topic),
         RD_KAFKA_V_PARTITION(record->partition < 0 ? item->topic->partition : record->partition),
         RD_KAFKA_V_KEY(record->key, record->key ? strlen(record->key) : 0),
-        RD_KAFKA_V_VALUE((void *)record->value, record->length), RD_KAFKA_V_HEADERS(headers),
+        RD_KAFKA_V_VALUE((void *)record->value, record->length), RD_KAFKA_V_HEADERS(item->headers),
         RD_KAFKA_V_OPAQUE(item), RD_KAFKA_V_END);
     if (!error) {
+        item->headers = NULL;
         item->topic->unacknowledged++;
         return true;
     }
-    rd_kafka_headers_destroy(headers);
     if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL || error == RD_KAFKA_RESP_ERR__FATAL)
         return false;
     item->refused = rd_kafka_err2str(error);
@@ -207,7 +216,10 @@ static void send_batch(struct kafka *kafka, struct known_topic *topic) {
         return;
     }
     /* librdkafka sends one request for each partition, and nothing depends on which partition a key falls
-     * into: the whole batch goes to one. */
+     * into: the whole batch goes to one. It is handed over in one go, with its headers made before: the first
+     * record wakes librdkafka's thread, and what it does not find there by then goes in a second request, for
+     * which it waits, in a busy loop, until the first is answered (it holds records in flight against its
+     * bound of five requests). */
     topic->partition = topic->partitions ? (topic->partition + 1) % topic->partitions : RD_KAFKA_PARTITION_UA;
     topic->batch_ms = now;
     for (; topic->pending && send_record(topic->pending); topic->window_records++)
@@ -478,6 +490,7 @@ bool kafka_produce(struct kafka *kafka, const struct kafka_record *record, kafka
     *item = (struct outstanding){.kafka = kafka,
         .topic = topic_of(kafka, record->topic),
         .record = *record,
+        .headers = headers_of(record), /* now, not while a batch is handed over: see send_batch */
         .done = done,
         .context = context,
         .since_ms = uv_now(kafka->loop)};
@@ -515,6 +528,8 @@ void kafka_close(struct kafka **kafka_pointer) {
     rd_kafka_destroy(kafka->handle);
     for (struct outstanding *item = kafka->oldest, *next; item; item = next) {
         next = item->next;
+        if (item->headers)
+            rd_kafka_headers_destroy(item->headers);
         free(item);
     }
     for (struct outstanding *item = kafka->spare, *next; item; item = next) {

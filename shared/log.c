@@ -1,9 +1,11 @@
 /* Log lines: built in one stack buffer without any other module, and written in one write(2), from any
- * thread. */
+ * thread; a thread that asked for it gathers its lines until it flushes them. */
 #include "shared/log.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,7 +13,14 @@
 #include "shared/utf8.h"
 
 /* END_BYTES: room that values leave for what ends every line, the brace and the line feed. */
-enum { HEAD_TEXT_MAX = 100, LINE_BYTES = 16384, VALUE_BYTES_MAX = 2000, NAME_BYTES_MAX = 100, END_BYTES = 2 };
+enum {
+    HEAD_TEXT_MAX = 100,
+    LINE_BYTES = 16384,
+    VALUE_BYTES_MAX = 2000,
+    NAME_BYTES_MAX = 100,
+    END_BYTES = 2,
+    GATHERED_BYTES = 65536,
+};
 
 struct line {
     char text[LINE_BYTES];
@@ -23,6 +32,60 @@ static const char CUT[] = "…";
 static const char *log_service = "moru";
 static enum log_level log_lowest = LOG_INFO;
 static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
+
+/* What has been gathered; only the thread that gathers has a buffer. */
+static _Thread_local char *gathered;
+static _Thread_local size_t gathered_bytes;
+
+/* A log line that cannot be written has nowhere to say so. */
+static void write_out(const char *text, size_t length) {
+    while (length) {
+        ssize_t written = write(STDERR_FILENO, text, length);
+        if (written <= 0)
+            return;
+        text += written;
+        length -= (size_t)written;
+    }
+}
+
+void log_flush(void) {
+    size_t bytes = gathered_bytes;
+    gathered_bytes = 0;
+    if (bytes)
+        write_out(gathered, bytes);
+}
+
+/* SA_RESETHAND: the signal then ends the process, as it would have. */
+static void on_crash(int number) {
+    log_flush();
+    raise(number);
+}
+
+void log_gather(void) {
+    static const int crashes[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    struct sigaction action = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND};
+    if (gathered)
+        return;
+    gathered = malloc(GATHERED_BYTES);
+    if (!gathered)
+        return; /* then each line is written by itself */
+    atexit(log_flush);
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+        sigaction(crashes[i], &action, NULL);
+}
+
+static void emit(enum log_level level, const char *text, size_t length) {
+    if (!gathered) {
+        write_out(text, length);
+        return;
+    }
+    if (gathered_bytes + length > GATHERED_BYTES)
+        log_flush();
+    memcpy(gathered + gathered_bytes, text, length);
+    gathered_bytes += length;
+    if (level >= LOG_WARN)
+        log_flush();
+}
 
 void log_open(const char *service, enum log_level level) {
     log_service = service;
@@ -143,9 +206,7 @@ void log_write(enum log_level level, const char *event, const struct log_field *
         put_field(&line, fields);
     line.text[line.length++] = '}';
     line.text[line.length++] = '\n';
-    /* A log line that cannot be written has nowhere to say so. */
-    ssize_t written = write(STDERR_FILENO, line.text, line.length);
-    (void)written;
+    emit(level, line.text, line.length);
 }
 
 bool log_due(uint64_t *last_ms, uint64_t interval_ms) {

@@ -31,7 +31,8 @@ struct log_field {
 #define log_request(id, trace) log_string("request_id", (id)), log_string("trace_id", (trace))
 
 /* Writes one line: log_info("prompt_read", log_request(id, trace), log_integer("prompt_version", 3)). The
- * event is a fixed snake_case name; at least one field is given. Thread-safe: a line is one write(2). */
+ * event is a fixed snake_case name; at least one field is given. Thread-safe: a line is never cut by another.
+ */
 #define log_debug(event, ...) log_write(LOG_DEBUG, (event), (const struct log_field[]){__VA_ARGS__, {0}})
 #define log_info(event, ...) log_write(LOG_INFO, (event), (const struct log_field[]){__VA_ARGS__, {0}})
 #define log_warn(event, ...) log_write(LOG_WARN, (event), (const struct log_field[]){__VA_ARGS__, {0}})
@@ -40,6 +41,12 @@ struct log_field {
 /* service is borrowed for the life of the process; lines below level are dropped. Before this call lines say
  * "moru". */
 void log_open(const char *service, enum log_level level);
+
+/* From now on the lines of this thread below warn are kept until log_flush, the next warning, the end of the
+ * process (also by abort or a bad access, not by SIGKILL) or until they are 64 KiB: a busy loop then writes
+ * once a turn. */
+void log_gather(void);
+void log_flush(void);
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 

@@ -9,6 +9,7 @@
 
 #include "shared/arena.h"
 #include "shared/log.h"
+#include "shared/log_loop.h"
 #include "shared/operations.h"
 #include "shared/pg.h"
 #include "shared/replies.h"
@@ -396,6 +397,7 @@ int worker_main(const struct worker *worker, int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     if (uv_loop_init(&run.loop) != 0)
         return 1;
+    log_gather_on(&run.loop); /* first of all that prepares, so that it comes last */
     while (!run.writer)
         if (getrandom(&run.writer, sizeof run.writer, 0) != sizeof run.writer)
             run.writer = 0;

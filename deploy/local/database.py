@@ -21,6 +21,9 @@ CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}';
 CREATE DATABASE {DATABASE} OWNER {ROLE};
 """
 
+# Room for what a busy stack writes between two checkpoints. How durable a commit is stays as Postgres has it.
+SIZES = ["-c", "shared_buffers=256MB", "-c", "max_wal_size=2GB"]
+
 
 def home(state: Path) -> Path:
     """Where the data of the stack in folder state are: below it, but for root below a folder that user postgres cannot
@@ -95,7 +98,7 @@ class Postgres:
     def service(self) -> Service:
         # No Unix socket: its path must be short, and the folder's may be long.
         command = [PROGRAMS / "postgres", "-D", self.data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-                   "-c", "unix_socket_directories="]
+                   "-c", "unix_socket_directories=", *SIZES]
         # SIGINT is the fast shutdown, SIGQUIT the immediate one.
         return Service("postgres", [str(word) for word in command], self.log, self.environment, directory=Path("/"),
                        user=self.user, stop_signal=signal.SIGINT, last_signal=signal.SIGQUIT, grace_s=30, order=4,

@@ -6,10 +6,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -305,6 +307,67 @@ static void a_repeated_line_is_due_once_an_interval(void **state) {
     monotonic_ns = 0;
 }
 
+/* The lines of one read from the capture, by their events: "a b". */
+static void assert_written(const char *events) {
+    char text[LINE_BYTES_MAX + 2], seen[200] = "";
+    ssize_t length = recv(records[0], text, sizeof text - 1, MSG_DONTWAIT);
+    assert_true(length > 0);
+    text[length] = '\0';
+    for (char *rest = text, *one; (one = strtok_r(rest, "\n", &rest));) {
+        cJSON *tree = cJSON_Parse(one);
+        assert_non_null(tree);
+        snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s%s", *seen ? " " : "",
+            cJSON_GetStringValue(cJSON_GetObjectItem(tree, "event")));
+        cJSON_Delete(tree);
+    }
+    assert_string_equal(seen, events);
+}
+
+static void gather_two(void) {
+    log_gather();
+    log_info("first", log_integer("n", 1));
+    log_info("second", log_integer("n", 2));
+}
+
+static void gathered_lines_are_written_at_once_when_flushed(void **state) {
+    (void)state;
+    capture();
+    gather_two();
+    char none;
+    assert_int_equal(recv(records[0], &none, 1, MSG_DONTWAIT), -1);
+    log_flush();
+    assert_written("first second");
+    log_info("third", log_integer("n", 3));
+    log_warn("fourth", log_integer("n", 4));
+    assert_written("third fourth");
+    log_flush();
+    assert_nothing_written();
+}
+
+/* In a process of its own, which ends in this way. */
+static void assert_kept_at_end(void (*end)(void)) {
+    capture();
+    pid_t child = fork();
+    if (child == 0) {
+        gather_two();
+        end();
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_written("first second");
+    assert_nothing_written();
+}
+
+static void end_well(void) {
+    exit(0);
+}
+
+static void gathered_lines_outlive_the_process(void **state) {
+    (void)state;
+    assert_kept_at_end(end_well);
+    assert_kept_at_end(abort);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(before_log_open_lines_say_moru),
@@ -318,6 +381,8 @@ int main(void) {
         cmocka_unit_test(a_full_line_stays_whole),
         cmocka_unit_test(lines_of_threads_do_not_mix),
         cmocka_unit_test(a_repeated_line_is_due_once_an_interval),
+        cmocka_unit_test(gathered_lines_are_written_at_once_when_flushed),
+        cmocka_unit_test(gathered_lines_outlive_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
