@@ -43,15 +43,18 @@ struct gateway {
 };
 
 /* submit.c: one submission, from its body to its answer. It lives in its own arena, which outlasts the HTTP
- * request until Kafka has given its report. */
+ * request until Kafka has given its report; what Kafka is lent lives in another one, which ends with the
+ * report, so that who waits for a result holds little. */
 struct exchange {
     struct exchange *next; /* in the waiters' table */
     struct gateway *gateway;
     struct arena *arena;
+    struct arena *lent;        /* of user_input and the record; NULL after Kafka's report */
     struct http_request *http; /* NULL once it is answered, or the client has left */
     char request_id[UUID_TEXT_BYTES];
     struct trace trace;
-    const char *user_input, *task_type;
+    const char *user_input; /* gone with Kafka's report */
+    const char *task_type;
     const char *key;   /* the idempotency key, or NULL */
     int64_t wait_ms;   /* how long its caller waits for the result; 0: for Kafka's acknowledgement only */
     bool synchronous;  /* by POST /api/v1/request: the wait ends with 504 instead of 202 */

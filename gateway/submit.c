@@ -20,7 +20,11 @@
 #include "shared/pg.h"
 #include "shared/replies.h"
 
-enum { HEADERS = 7 };
+enum {
+    HEADERS = 7,
+    EXCHANGE_BYTES = 480, /* of most: an exchange, its task type and its key */
+    LENT_BYTES = 1400,    /* of most: a record but for its input, which takes three places while it grows */
+};
 
 static const char TENANT[] = "default";
 
@@ -45,6 +49,7 @@ static void exchange_release(struct exchange *exchange) {
     if (exchange->http || exchange->sent)
         return;
     struct arena *arena = exchange->arena;
+    arena_destroy(&exchange->lent);
     arena_destroy(&arena);
 }
 
@@ -76,22 +81,27 @@ static void answer_problem(struct exchange *exchange, int code, const char *deta
     answered(exchange, status);
 }
 
+static const char *joined(struct arena *arena, const char *left, const char *right) {
+    size_t left_length = strlen(left), right_length = strlen(right);
+    char *text = arena_alloc(arena, left_length + right_length + 1);
+    memcpy(text, left, left_length);
+    memcpy(text + left_length, right, right_length);
+    return text;
+}
+
 static const char *self_link(struct exchange *exchange) {
-    struct buffer link = buffer_in(exchange->arena);
-    buffer_string(&link, "/api/v1/requests/");
-    buffer_append(&link, exchange->request_id, UUID_TEXT_BYTES - 1);
-    return link.data;
+    return joined(http_arena(exchange->http), "/api/v1/requests/", exchange->request_id);
 }
 
 static void tell_preference(struct exchange *exchange) {
     if (exchange->wait_ms && !exchange->synchronous)
         http_add_header(exchange->http, "Preference-Applied",
-            arena_format(exchange->arena, "wait=%lld", (long long)exchange->wait_ms / 1000));
+            arena_format(http_arena(exchange->http), "wait=%lld", (long long)exchange->wait_ms / 1000));
 }
 
 /* It is kept: the result is to be asked for. */
 static void answer_accepted(struct exchange *exchange, enum accepted_status status) {
-    struct buffer text = buffer_in(exchange->arena);
+    struct buffer text = buffer_in(http_arena(exchange->http));
     const char *self = self_link(exchange);
     accepted_encode(&text,
         &(struct accepted){.request_id = exchange->request_id, .status = status, .links = {.self = self}});
@@ -106,7 +116,7 @@ void exchange_finish(struct exchange *exchange, const struct result *result) {
         answer_problem(exchange, 502, result->error ? result->error : "The request failed.", "failed");
         return;
     }
-    struct buffer text = buffer_in(exchange->arena);
+    struct buffer text = buffer_in(http_arena(exchange->http));
     result_encode(&text, result);
     tell_preference(exchange);
     http_respond(exchange->http, 200, "application/json", text.data, text.length);
@@ -129,8 +139,8 @@ static void on_timeout(uv_timer_t *timer) {
     }
     http_add_header(exchange->http, "Location", self_link(exchange));
     answer_problem(exchange, 504,
-        arena_format(exchange->arena, "There was no result in time. The work goes on: ask for it at %s.",
-            self_link(exchange)),
+        arena_format(http_arena(exchange->http),
+            "There was no result in time. The work goes on: ask for it at %s.", self_link(exchange)),
         "timeout");
 }
 
@@ -159,6 +169,7 @@ static void on_acknowledged(struct exchange *exchange) {
 static void on_delivered(void *context, enum kafka_outcome outcome, const char *reason) {
     struct exchange *exchange = context;
     exchange->sent = false;
+    arena_destroy(&exchange->lent);
     if (outcome == KAFKA_DELIVERED) {
         on_acknowledged(exchange);
         return;
@@ -224,8 +235,8 @@ static int put_headers(struct exchange *exchange, struct kafka_header *headers) 
         {"ce_specversion", "1.0"},
         {"ce_type", "moru.request.v1"},
         {"ce_source", "/moru/gateway"},
-        {"ce_id", arena_format(exchange->arena, "%s/gateway", exchange->request_id)},
-        {"ce_time", arena_string(exchange->arena, time_text())},
+        {"ce_id", joined(exchange->lent, exchange->request_id, "/gateway")},
+        {"ce_time", arena_string(exchange->lent, time_text())},
         {"traceparent", exchange->trace.parent},
         {"reply-to", exchange->wait_ms ? replies_address(exchange->gateway->replies) : NULL},
     };
@@ -238,8 +249,8 @@ static int put_headers(struct exchange *exchange, struct kafka_header *headers) 
 }
 
 static void publish(struct exchange *exchange) {
-    struct kafka_header *headers = arena_alloc(exchange->arena, sizeof *headers * HEADERS);
-    struct buffer body = buffer_in(exchange->arena);
+    struct kafka_header *headers = arena_alloc(exchange->lent, sizeof *headers * HEADERS);
+    struct buffer body = buffer_in(exchange->lent);
     encode_request(exchange, &body);
     struct kafka_record record = {.topic = TOPIC_REQUESTS.kafka_names[lane_of(exchange)],
         .partition = -1,
@@ -329,13 +340,14 @@ static void on_known(void *context, enum task_type_known known, const char *know
 
 static struct exchange *exchange_create(
     struct gateway *gateway, struct http_request *http, const struct submission *body) {
-    struct arena *arena = arena_create(strlen(body->user_input) * 3 + 1536);
+    struct arena *arena = arena_create(EXCHANGE_BYTES);
     struct exchange *exchange = arena_alloc(arena, sizeof *exchange);
     exchange->arena = arena;
+    exchange->lent = arena_create(strlen(body->user_input) * 3 + LENT_BYTES);
     exchange->gateway = gateway;
     exchange->http = http;
     exchange->started = uv_hrtime();
-    exchange->user_input = arena_string(arena, body->user_input);
+    exchange->user_input = arena_string(exchange->lent, body->user_input);
     exchange->task_type = arena_string(arena, body->task_type);
     request_id_create(exchange->request_id);
     trace_continue(&exchange->trace, http_header(http, "traceparent"));

@@ -7,7 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BYTES = 4096, CHUNK_BYTES_MAX = 1 << 20, ALIGNMENT = 16, KEPT_BYTES = 16 << 20 };
+enum {
+    FIRST_BYTES = 4096,
+    CHUNK_BYTES_MAX = 1 << 20,
+    ALIGNMENT = 16,
+    FREED_BYTES_KEPT = 16 << 20,
+    CHUNK_BYTES_KEPT = 4 << 20,
+    CLASS_BYTES =
+        512, /* capacities of small chunks are multiples of it, so that any job's fits the next one's */
+    CLASSES = 8,
+};
 
 struct chunk {
     struct chunk *previous;
@@ -20,25 +29,61 @@ struct arena {
     size_t bytes;
 };
 
+/* Small chunks that were freed, by class. Each thread has its own: no lock. */
+static _Thread_local struct {
+    struct chunk *chunks[CLASSES];
+    size_t bytes;
+} kept;
+static size_t kept_bytes_max; /* 0 until arena_keep_freed */
+
 static size_t aligned(size_t bytes) {
     return (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
 }
 
-static struct chunk *chunk_create(size_t capacity) {
+/* CLASSES or more: not a small one. capacity is not 0. */
+static size_t class_of(size_t capacity) {
+    return (capacity - 1) / CLASS_BYTES;
+}
+
+static struct chunk *chunk_allocate(size_t capacity) {
     struct chunk *chunk = capacity < SIZE_MAX / 2 ? malloc(sizeof *chunk + capacity) : NULL;
     if (!chunk) {
         fprintf(stderr, "out of memory: %zu bytes\n", capacity);
         abort();
     }
-    chunk->previous = NULL;
     chunk->capacity = capacity;
+    return chunk;
+}
+
+static struct chunk *chunk_create(size_t capacity) {
+    size_t class = class_of(capacity);
+    struct chunk *chunk = class < CLASSES ? kept.chunks[class] : NULL;
+    if (chunk) {
+        kept.chunks[class] = chunk->previous;
+        kept.bytes -= chunk->capacity;
+    } else {
+        chunk = chunk_allocate(class < CLASSES ? (class + 1) * CLASS_BYTES : capacity);
+    }
+    chunk->previous = NULL;
     chunk->used = 0;
     return chunk;
 }
 
+static void chunk_free(struct chunk *chunk) {
+    size_t class = class_of(chunk->capacity);
+    if (class >= CLASSES || kept.bytes + chunk->capacity > kept_bytes_max) {
+        free(chunk);
+        return;
+    }
+    chunk->previous = kept.chunks[class];
+    kept.chunks[class] = chunk;
+    kept.bytes += chunk->capacity;
+}
+
 void arena_keep_freed(void) {
+    kept_bytes_max = CHUNK_BYTES_KEPT;
     /* mallopt says 0 where an allocator does not know the parameter: then nothing is kept. */
-    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, FREED_BYTES_KEPT);
     (void)mallopt(M_MMAP_THRESHOLD, 2 * CHUNK_BYTES_MAX);
 }
 
@@ -62,7 +107,7 @@ static void add_chunk(struct arena *arena, size_t bytes) {
     struct chunk *chunk = chunk_create(capacity);
     chunk->previous = arena->newest;
     arena->newest = chunk;
-    arena->bytes += sizeof *chunk + capacity;
+    arena->bytes += sizeof *chunk + chunk->capacity;
 }
 
 /* Not zeroed. */
@@ -133,7 +178,7 @@ void arena_reset(struct arena *arena) {
     struct chunk *chunk = arena->newest;
     while (chunk->previous) {
         struct chunk *previous = chunk->previous;
-        free(chunk);
+        chunk_free(chunk);
         chunk = previous;
     }
     chunk->used = aligned(sizeof *arena);
@@ -148,7 +193,7 @@ void arena_destroy(struct arena **arena) {
     *arena = NULL;
     while (chunk) {
         struct chunk *previous = chunk->previous;
-        free(chunk);
+        chunk_free(chunk);
         chunk = previous;
     }
 }

@@ -13,25 +13,33 @@ struct buffer buffer_in(struct arena *arena) {
     return (struct buffer){.arena = arena};
 }
 
+static void grow(struct buffer *buffer, size_t needed) {
+    size_t capacity = buffer->capacity ? buffer->capacity * 2 : FIRST_CAPACITY;
+    if (capacity < needed)
+        capacity = needed;
+    buffer->data = arena_grow(buffer->arena, buffer->data, buffer->capacity, capacity);
+    buffer->capacity = capacity;
+}
+
 /* Makes room for length more bytes and a NUL. */
-static char *reserve(struct buffer *buffer, size_t length) {
+static inline char *reserve(struct buffer *buffer, size_t length) {
     size_t needed = buffer->length + length + 1;
-    if (needed > buffer->capacity) {
-        size_t capacity = buffer->capacity ? buffer->capacity * 2 : FIRST_CAPACITY;
-        if (capacity < needed)
-            capacity = needed;
-        buffer->data = arena_grow(buffer->arena, buffer->data, buffer->capacity, capacity);
-        buffer->capacity = capacity;
-    }
+    if (needed > buffer->capacity)
+        grow(buffer, needed);
     return buffer->data + buffer->length;
 }
 
-void buffer_append(struct buffer *buffer, const void *data, size_t length) {
+char *buffer_extend(struct buffer *buffer, size_t length) {
     char *end = reserve(buffer, length);
-    if (length)
-        memcpy(end, data, length);
     end[length] = '\0';
     buffer->length += length;
+    return end;
+}
+
+void buffer_append(struct buffer *buffer, const void *data, size_t length) {
+    char *end = buffer_extend(buffer, length);
+    if (length)
+        memcpy(end, data, length);
 }
 
 void buffer_string(struct buffer *buffer, const char *string) {
@@ -39,7 +47,7 @@ void buffer_string(struct buffer *buffer, const char *string) {
 }
 
 void buffer_byte(struct buffer *buffer, char byte) {
-    buffer_append(buffer, &byte, 1);
+    *buffer_extend(buffer, 1) = byte;
 }
 
 void buffer_format(struct buffer *buffer, const char *format, ...) {

@@ -17,6 +17,10 @@ struct buffer {
 /* An empty buffer that takes its memory from arena. */
 struct buffer buffer_in(struct arena *arena);
 
+/* Where length more bytes are to be written by the caller, who writes all of them before anything else is
+ * added; the NUL after them stands. */
+char *buffer_extend(struct buffer *buffer, size_t length);
+
 void buffer_append(struct buffer *buffer, const void *data, size_t length);
 void buffer_string(struct buffer *buffer, const char *string);
 void buffer_byte(struct buffer *buffer, char byte);

@@ -521,7 +521,9 @@ static void answer(struct http_request *request, int status, const char *content
 
 void http_respond(
     struct http_request *request, int status, const char *content_type, const char *body, size_t length) {
-    request->response = MHD_create_response_from_buffer(length, (void *)body, MHD_RESPMEM_MUST_COPY);
+    /* The request's arena outlives its answer. */
+    request->response = MHD_create_response_from_buffer(
+        length, arena_copy(request->arena, body, length), MHD_RESPMEM_PERSISTENT);
     request->left = NULL;
     answer(request, status, content_type);
 }

@@ -9,6 +9,7 @@
 
 #include "shared/arena.h"
 #include "shared/buffer.h"
+#include "shared/json_plain.h"
 #include "shared/utf8.h"
 
 enum { POINTER_BYTES_MAX = 256, DETAIL_BYTES_MAX = 256, FEW_MEMBERS = 16 };
@@ -168,12 +169,8 @@ static const unsigned char *string_end(const unsigned char *from, const unsigned
     return from < end ? from : NULL;
 }
 
-/* One character that is not escaped. */
+/* One character that is neither escaped nor JSON_PLAIN. */
 static char *copy_character(struct parser *parser, char *to) {
-    if (*parser->at >= 0x20 && *parser->at < 0x80) {
-        *to++ = (char)*parser->at++;
-        return to;
-    }
     size_t length = utf8_sequence(parser->at, (size_t)(parser->end - parser->at));
     if (*parser->at < 0x20 || !length) {
         fail(parser, length ? "a control character that is not escaped" : "bytes that are not UTF-8");
@@ -194,8 +191,12 @@ static char *parse_string(struct parser *parser) {
     parser->at++;
     /* No escape is shorter than what it stands for. */
     char *text = arena_alloc(parser->arena, (size_t)(end - parser->at) + 1), *to = text;
-    while (to && parser->at < end)
-        to = take(parser, '\\') ? parse_escape(parser, to) : copy_character(parser, to);
+    while (to && parser->at < end) {
+        while (JSON_PLAIN[*parser->at]) /* the closing quote is not */
+            *to++ = (char)*parser->at++;
+        if (parser->at < end)
+            to = take(parser, '\\') ? parse_escape(parser, to) : copy_character(parser, to);
+    }
     if (!to)
         return NULL;
     *to = '\0';

@@ -1,5 +1,6 @@
 /* JSON as text: trees and single values written, text from outside made fit to be written. */
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/json.h"
+#include "shared/json_plain.h"
 #include "shared/utf8.h"
 
 static const char REPLACEMENT[] = "\xEF\xBF\xBD"; /* U+FFFD */
@@ -41,6 +43,13 @@ char *json_print(struct arena *arena, const cJSON *item) {
     return text.data;
 }
 
+/* ASCII that stands in a JSON string as it is. The NUL does not, so a run of them ends within its string. */
+const bool JSON_PLAIN[256] = {
+    [0x20 ... 0x21] = true,
+    [0x23 ... 0x5B] = true,
+    [0x5D ... 0x7F] = true,
+};
+
 static void write_character(struct buffer *buffer, unsigned char c) {
     static const char NAMES[] = "\"\\bfnrt", VALUES[] = "\"\\\b\f\n\r\t";
     const char *value = strchr(VALUES, c);
@@ -52,19 +61,26 @@ static void write_character(struct buffer *buffer, unsigned char c) {
         buffer_format(buffer, "\\u%04x", c);
 }
 
-void json_write_string(struct buffer *buffer, const char *string) {
-    if (!string) {
-        buffer_string(buffer, "null");
-        return;
+/* The end of what begins at from and may be written as it is. */
+static const unsigned char *plain_end(const unsigned char *from, const unsigned char *end) {
+    while (JSON_PLAIN[*from])
+        from++;
+    while (*from >= 0x80) {
+        size_t length = utf8_sequence(from, (size_t)(end - from));
+        if (!length)
+            break;
+        from += length;
+        while (JSON_PLAIN[*from])
+            from++;
     }
-    const unsigned char *at = (const unsigned char *)string, *end = at + strlen(string);
+    return from;
+}
+
+static void write_escaped(struct buffer *buffer, const unsigned char *at, const unsigned char *end) {
     buffer_byte(buffer, '"');
     while (at < end) {
         const unsigned char *from = at;
-        size_t length = 0;
-        while (at < end && *at >= 0x20 && *at != '"' && *at != '\\' &&
-               (length = *at < 0x80 ? 1 : utf8_sequence(at, (size_t)(end - at))) > 0)
-            at += length;
+        at = plain_end(from, end);
         buffer_append(buffer, from, (size_t)(at - from));
         if (at < end)
             write_character(buffer, *at++);
@@ -72,8 +88,31 @@ void json_write_string(struct buffer *buffer, const char *string) {
     buffer_byte(buffer, '"');
 }
 
+void json_write_string(struct buffer *buffer, const char *string) {
+    if (!string) {
+        buffer_string(buffer, "null");
+        return;
+    }
+    size_t length = strlen(string);
+    const unsigned char *at = (const unsigned char *)string, *end = at + length;
+    if (plain_end(at, end) == end) {
+        char *text = buffer_extend(buffer, length + 2);
+        text[0] = text[length + 1] = '"';
+        memcpy(text + 1, string, length);
+    } else {
+        write_escaped(buffer, at, end);
+    }
+}
+
 void json_write_integer(struct buffer *buffer, int64_t value) {
-    buffer_format(buffer, "%lld", (long long)value);
+    char digits[20], *end = digits + sizeof digits, *at = end;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0)
+        *--at = '-';
+    buffer_append(buffer, at, (size_t)(end - at));
 }
 
 void json_write_double(struct buffer *buffer, double value) {

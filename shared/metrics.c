@@ -26,6 +26,7 @@ struct series {
 
 struct metric_series {
     struct series *slots[SLOTS];
+    struct series *last; /* found, and so likely to be looked for again; or NULL */
 };
 
 static struct metric *tables[TABLES_MAX];
@@ -92,10 +93,13 @@ static struct series *series_create(const struct metric *metric, const char *con
 static struct series *series_of(struct metric *metric, const char *const *labels, int count) {
     if (!metric->series && !(metric->series = calloc(1, sizeof *metric->series)))
         abort();
+    struct series *last = metric->series->last;
+    if (last && same_labels(last, labels, count))
+        return last;
     struct series **slot = &metric->series->slots[slot_of(labels, count)];
     for (struct series *series = *slot; series; series = series->next)
         if (same_labels(series, labels, count))
-            return series;
+            return metric->series->last = series;
     static const char *const OTHER[METRIC_LABELS_MAX] = {"other", "other", "other", "other"};
     if (metric->series_count >= METRIC_SERIES_MAX && labels != OTHER)
         return series_of(metric, OTHER, count);

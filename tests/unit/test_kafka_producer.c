@@ -1,9 +1,11 @@
 /* The producer against librdkafka's mock cluster: for faults that a real broker cannot be made to show. The
- * source is included, so that the handle can be told to turn fatal. */
-#include "shared/kafka_producer.c"
+ * handle is looked at, so that it can be told to turn fatal. */
+#include "shared/kafka_producer_private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -149,6 +151,50 @@ static void a_fatal_producer_is_replaced_and_nothing_is_lost(void **state) {
     assert_int_equal(world->delivered, 201);
 }
 
+/* Its memory ends with it, as with callers in earnest. */
+struct owned {
+    struct world *world;
+    char value[6];
+};
+
+static void on_owned_done(void *context, enum kafka_outcome outcome, const char *reason) {
+    struct owned *owned = context;
+    on_done(owned->world, outcome, reason);
+    free(owned);
+}
+
+/* librdkafka refuses a partition that the topic does not have, but a new handle, which has not asked for the
+ * topic yet, takes it at first. */
+static void produce_refused(struct world *world) {
+    struct owned *owned = calloc(1, sizeof *owned);
+    assert_non_null(owned);
+    *owned = (struct owned){.world = world, .value = "owned"};
+    const struct kafka_record record = {
+        .topic = "work", .partition = 7, .value = owned->value, .length = sizeof owned->value};
+    assert_true(kafka_produce(world->kafka, &record, on_owned_done, owned));
+}
+
+static void a_refused_record_ends_once_when_the_producer_is_replaced(void **state) {
+    struct world *world = *state;
+    open_kafka(world);
+    run_until(world, is_ready);
+    assert_true(produce(world, "work", "value", 5));
+    run_until(world, all_ended);
+    produce_refused(world);
+    kafka_batches_send(world->kafka);
+    assert_true(world->kafka->refused);
+    assert_int_equal(rd_kafka_test_fatal_error(world->kafka->handle,
+                         RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "for the test"),
+        0);
+    kafka_handle_replace(world->kafka);
+    for (int i = 0; i < 100; i++)
+        assert_true(produce(world, "work", "value", 5));
+    run_until(world, all_ended);
+    assert_int_equal(world->refused, 1);
+    assert_int_equal(world->delivered, 101);
+    assert_int_equal(world->other, 0);
+}
+
 static void a_record_that_is_too_large_is_refused(void **state) {
     struct world *world = *state;
     static char large[9 << 20];
@@ -197,6 +243,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(records_are_acknowledged_once_each, open_world, close_world),
         cmocka_unit_test_setup_teardown(
             a_fatal_producer_is_replaced_and_nothing_is_lost, open_world, close_world),
+        cmocka_unit_test_setup_teardown(
+            a_refused_record_ends_once_when_the_producer_is_replaced, open_world, close_world),
         cmocka_unit_test_setup_teardown(a_record_that_is_too_large_is_refused, open_world, close_world),
         cmocka_unit_test_setup_teardown(the_queue_is_bounded_by_count_and_bytes, open_world, close_world),
         cmocka_unit_test_setup_teardown(
