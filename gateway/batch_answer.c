@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "gateway/batch_upload.h"
+#include "gateway/request_span.h"
 #include "schemas/batch_answer.h"
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/http_server.h"
 #include "shared/log.h"
 #include "shared/pg.h"
+#include "shared/span.h"
+#include "shared/span_names.h"
 
 struct metric batch_metrics[] = {
     {.name = "agent_batch_lines_total",
@@ -59,7 +62,12 @@ static int compare_lines(const void *left, const void *right) {
     return (one->line > other->line) - (one->line < other->line);
 }
 
-static void answered(struct upload *upload) {
+void answer_span(struct upload *upload, int status) {
+    request_span_end(upload->span, status, span_attributes(span_string(SPAN_BATCH_ID, upload->batch_id)));
+}
+
+static void answered(struct upload *upload, int status) {
+    answer_span(upload, status);
     upload->http = NULL;
     metric_count(&batch_metrics[0], (double)upload->accepted, "accepted");
     metric_count(&batch_metrics[0], (double)upload->rejected, "rejected");
@@ -87,7 +95,7 @@ static void answer_counts(struct upload *upload) {
                    .links = {.self = self, .results = arena_format(upload->arena, "%s/results", self)}});
     http_add_header(upload->http, "Location", self);
     http_respond(upload->http, 200, "application/json", text.data, text.length);
-    answered(upload);
+    answered(upload, 200);
 }
 
 static void on_saved(void *context, const struct pg_result *rows) {
@@ -119,7 +127,7 @@ static void answer_problem(struct upload *upload, int status, const char *detail
     if (status == 503)
         http_add_header(upload->http, "Retry-After", "1");
     http_problem(upload->http, status, detail, NULL, NULL);
-    answered(upload);
+    answered(upload, status);
 }
 
 void answer_upload(struct upload *upload) {

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "gateway/keys.h"
+#include "gateway/request_span.h"
 #include "shared/arena.h"
 #include "shared/http_server.h"
 #include "shared/kafka.h"
@@ -98,6 +99,7 @@ static void on_left(void *context) {
     struct upload *upload = context;
     log_info("batch_cut", log_string("batch_id", upload->batch_id), log_string("trace_id", upload->trace.id),
         log_integer("lines", upload->lines));
+    answer_span(upload, 0);
     upload->http = NULL;
     end_halt(upload);
     upload_release(upload);
@@ -155,6 +157,7 @@ static struct upload *upload_create(struct gateway *gateway, struct http_request
     lines_open(&upload->cutter, (size_t)http_body_bytes_max());
     request_id_create(upload->batch_id);
     trace_continue(&upload->trace, http_header(http, "traceparent"));
+    upload->span = request_span_begin(arena, http, &upload->trace);
     return upload;
 }
 

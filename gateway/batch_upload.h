@@ -46,6 +46,7 @@ struct upload {
     struct arena *scratch;     /* for the line at hand */
     char batch_id[UUID_TEXT_BYTES];
     struct trace trace;
+    struct request_span *span; /* NULL: nobody wants it */
     char time_text[32];
     uint64_t started;     /* uv_hrtime */
     const char *key_hash; /* NULL: it has no idempotency key */
@@ -103,6 +104,8 @@ bool publish_full(const struct uploads *uploads);
 void answer_reject(struct upload *upload, int64_t line, const char *error, bool again);
 /* False: there are so many errors already that the next one's text is not needed. */
 bool answer_wants_error(const struct upload *upload);
+/* Records its span, the one of all its lines here; status: of its answer, 0: its client has left. */
+void answer_span(struct upload *upload, int status);
 /* All lines are settled: writes the batch down and answers. */
 void answer_upload(struct upload *upload);
 

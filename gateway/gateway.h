@@ -16,6 +16,7 @@ struct arena;
 struct http_request;
 struct keys;
 struct pg_result;
+struct request_span;
 struct task_types;
 struct uploads;
 struct waiters;
@@ -53,7 +54,8 @@ struct exchange {
     struct http_request *http; /* NULL once it is answered, or the client has left */
     char request_id[UUID_TEXT_BYTES];
     struct trace trace;
-    const char *user_input; /* gone with Kafka's report */
+    struct request_span *span; /* NULL: nobody wants it */
+    const char *user_input;    /* gone with Kafka's report */
     const char *task_type;
     const char *key;   /* the idempotency key, or NULL */
     int64_t wait_ms;   /* how long its caller waits for the result; 0: for Kafka's acknowledgement only */

@@ -15,6 +15,7 @@
 #include "shared/operations.h"
 #include "shared/pg.h"
 #include "shared/replies.h"
+#include "shared/span.h"
 
 enum { MESSAGE_TIMEOUT_MS = 20000, CONNECTED_WITHIN_MS = 3000 };
 
@@ -52,7 +53,7 @@ static struct setting settings[] = {
     {0},
 };
 static struct setting *const setting_tables[] = {
-    settings, http_server_settings, kafka_settings, pg_settings, request_id_settings, NULL};
+    settings, http_server_settings, kafka_settings, pg_settings, request_id_settings, span_settings, NULL};
 
 static void openapi(struct http_request *http, void *context) {
     (void)context;
@@ -187,6 +188,7 @@ static bool open_all(struct gateway *gateway) {
     dependencies[0] = (struct dependency){"kafka", true, kafka_check, gateway};
     dependencies[1] = (struct dependency){"postgres", false, postgres_check, gateway};
     operations_open("gateway", dependencies);
+    spans_open(&gateway->loop, "moru-gateway", kafka_instance_id());
     gateway->replies =
         replies_open(&gateway->loop, TOPIC_REPLIES.kafka_names[0], NULL, waiters_replied, gateway);
     gateway->pg = pg_open(&gateway->loop, NULL, NULL);
@@ -211,6 +213,7 @@ int main(int argc, char **argv) {
     http_server_default_port("8000");
     metrics_add_table(gateway_metrics);
     metrics_add_table(batch_metrics);
+    metrics_add_table(span_metrics);
     settings_load(
         &(struct program){.name = "moru-gateway",
             .service = "gateway",
@@ -236,6 +239,7 @@ int main(int argc, char **argv) {
     waiters_close(&gateway.waiters);
     keys_close(&gateway.keys);
     kafka_close(&gateway.kafka);
+    spans_close(gateway_settings.grace_ms < SPANS_CLOSE_MS ? gateway_settings.grace_ms : SPANS_CLOSE_MS);
     log_info("stopped", log_integer("exit_code", 0));
     return 0;
 }

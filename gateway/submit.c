@@ -7,6 +7,7 @@
 #include "gateway/gateway.h"
 #include "gateway/keys.h"
 #include "gateway/prefer.h"
+#include "gateway/request_span.h"
 #include "schemas/accepted.h"
 #include "schemas/request.h"
 #include "schemas/submission.h"
@@ -19,6 +20,8 @@
 #include "shared/log.h"
 #include "shared/pg.h"
 #include "shared/replies.h"
+#include "shared/span.h"
+#include "shared/span_names.h"
 
 enum {
     HEADERS = 7,
@@ -54,8 +57,8 @@ static void exchange_release(struct exchange *exchange) {
 }
 
 /* Accepted submissions come by the hundred thousand: their lines are for debugging, all other outcomes for
- * everybody. */
-static void answered(struct exchange *exchange, const char *status) {
+ * everybody. code: of the HTTP answer; 0: the client has left. */
+static void answered(struct exchange *exchange, int code, const char *status) {
     double seconds = seconds_since(exchange);
     count_request(exchange->gateway, exchange->task_type, status, seconds);
     if (strcmp(status, "accepted") == 0)
@@ -66,6 +69,9 @@ static void answered(struct exchange *exchange, const char *status) {
         log_info("request_answered", log_request(exchange->request_id, exchange->trace.id),
             log_string("task_type", exchange->task_type), log_string("status", status),
             log_double("seconds", seconds));
+    request_span_end(exchange->span, code,
+        span_attributes(span_string(SPAN_REQUEST_ID, exchange->request_id),
+            span_string(SPAN_TASK_TYPE, exchange->task_type)));
     stop_waiting(exchange);
     exchange->http = NULL;
     exchange_release(exchange);
@@ -78,7 +84,7 @@ static void answer_problem(struct exchange *exchange, int code, const char *deta
         http_add_header(exchange->http, "Retry-After", "1");
     /* An id that was never published would look queued for ever. */
     http_problem(exchange->http, code, detail, exchange->published ? exchange->request_id : NULL, NULL);
-    answered(exchange, status);
+    answered(exchange, code, status);
 }
 
 static const char *joined(struct arena *arena, const char *left, const char *right) {
@@ -108,7 +114,7 @@ static void answer_accepted(struct exchange *exchange, enum accepted_status stat
     http_add_header(exchange->http, "Location", self);
     tell_preference(exchange);
     http_respond(exchange->http, 202, "application/json", text.data, text.length);
-    answered(exchange, "accepted");
+    answered(exchange, 202, "accepted");
 }
 
 void exchange_finish(struct exchange *exchange, const struct result *result) {
@@ -120,12 +126,12 @@ void exchange_finish(struct exchange *exchange, const struct result *result) {
     result_encode(&text, result);
     tell_preference(exchange);
     http_respond(exchange->http, 200, "application/json", text.data, text.length);
-    answered(exchange, result->status == RESULT_STATUS_FAILED ? "failed" : "succeeded");
+    answered(exchange, 200, result->status == RESULT_STATUS_FAILED ? "failed" : "succeeded");
 }
 
 static void on_left(void *context) {
     struct exchange *exchange = context;
-    answered(exchange, "left");
+    answered(exchange, 0, "left");
 }
 
 /* The wait of an asynchronous call is over: it is told once Kafka has the request. */
@@ -351,6 +357,7 @@ static struct exchange *exchange_create(
     exchange->task_type = arena_string(arena, body->task_type);
     request_id_create(exchange->request_id);
     trace_continue(&exchange->trace, http_header(http, "traceparent"));
+    exchange->span = request_span_begin(arena, http, &exchange->trace);
     return exchange;
 }
 

@@ -24,6 +24,10 @@ const char *http_path(struct http_request *request) {
     return request->path;
 }
 
+const char *http_route(struct http_request *request) {
+    return request->route->path;
+}
+
 const char *http_parameter(struct http_request *request, const char *name) {
     return http_route_parameter(request->arena, request->route->path, request->path, name);
 }

@@ -68,6 +68,8 @@ const char *http_body(struct http_request *request, size_t *length);
 const char *http_method(struct http_request *request);
 /* The path as it was asked for, without the query. */
 const char *http_path(struct http_request *request);
+/* The path of the route that serves it: "/api/v1/request/{id}"; lives as long as the routes. */
+const char *http_route(struct http_request *request);
 /* Percent-decoded; NULL when there is none, an escape is broken, or it holds a NUL or is not UTF-8. */
 const char *http_parameter(struct http_request *request, const char *name);
 const char *http_query(struct http_request *request, const char *name);

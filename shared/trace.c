@@ -7,7 +7,34 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { VERSION_00_BYTES = 55, TRACE_AT = 3, SPAN_AT = 36, FLAGS_AT = 53 };
+enum { VERSION_00_BYTES = 55, TRACE_AT = 3, SPAN_AT = 36, FLAGS_AT = 53, RANDOM_DIGITS = 14 };
+
+static bool by_parent = true;
+static uint64_t refused_below; /* of 2^56 */
+
+void trace_sample(bool parent_based, double share) {
+    by_parent = parent_based;
+    refused_below = (uint64_t)((1 - share) * (double)(UINT64_C(1) << 56));
+}
+
+/* The last 56 bits of a trace id are random (W3C trace context, level 2, section 3.2.2.3.1), so a threshold
+ * in them takes a share of all traces. */
+static bool takes(const char *trace_id) {
+    uint64_t random = strtoull(trace_id + TRACE_ID_BYTES - 1 - RANDOM_DIGITS, NULL, 16);
+    return random >= refused_below;
+}
+
+const char *trace_span_id(const struct trace *trace) {
+    return trace->parent + SPAN_AT;
+}
+
+static int hex_value(char digit) {
+    return digit <= '9' ? digit - '0' : digit - 'a' + 10;
+}
+
+bool trace_sampled(const struct trace *trace) {
+    return hex_value(trace->parent[FLAGS_AT + 1]) & 1;
+}
 
 /* Random bytes are fetched a block at a time: ids are made for every message. */
 static uint64_t random_number(void) {
@@ -52,15 +79,20 @@ static bool valid(const char *text) {
 }
 
 void trace_continue(struct trace *trace, const char *traceparent) {
-    char flags[3] = "01";
-    if (traceparent && valid(traceparent)) {
+    char flags[3] = "";
+    bool continued = traceparent && valid(traceparent);
+    trace->id[TRACE_ID_BYTES - 1] = trace->from[0] = trace->from[SPAN_ID_BYTES - 1] = '\0';
+    if (continued) {
         memcpy(trace->id, traceparent + TRACE_AT, TRACE_ID_BYTES - 1);
-        memcpy(flags, traceparent + FLAGS_AT, 2);
+        memcpy(trace->from, traceparent + SPAN_AT, SPAN_ID_BYTES - 1);
     } else {
         put_hex(trace->id, random_number());
         put_hex(trace->id + 16, random_number());
     }
-    trace->id[TRACE_ID_BYTES - 1] = '\0';
+    if (continued && by_parent)
+        memcpy(flags, traceparent + FLAGS_AT, 2);
+    else
+        memcpy(flags, takes(trace->id) ? "01" : "00", 2);
     memcpy(trace->parent, "00-", TRACE_AT);
     memcpy(trace->parent + TRACE_AT, trace->id, TRACE_ID_BYTES - 1);
     trace->parent[SPAN_AT - 1] = trace->parent[FLAGS_AT - 1] = '-';

@@ -13,6 +13,7 @@
 #include "shared/operations.h"
 #include "shared/pg.h"
 #include "shared/replies.h"
+#include "shared/span.h"
 #include "workers/run_private.h"
 
 /* How long the group may take to let us go. */
@@ -326,10 +327,12 @@ static void load_settings(const struct worker *worker, struct arena *arena, int 
         tables[count++] = worker->settings[i];
     tables[count++] = http_server_settings;
     tables[count++] = kafka_settings;
+    tables[count++] = span_settings;
     if (worker->postgres)
         tables[count++] = pg_settings;
     tables[count++] = run_setting_rows;
     metrics_add_table(run_metrics);
+    metrics_add_table(span_metrics);
     if (worker->metrics)
         metrics_add_table(worker->metrics);
     if (worker->more_metrics)
@@ -358,6 +361,7 @@ static void start_timers(struct run *run) {
 
 static bool open_all(struct run *run, struct arena *arena) {
     const struct worker *worker = run->worker;
+    spans_open(&run->loop, arena_format(arena, "moru-%s", worker->service), kafka_instance_id());
     struct dependency *dependencies = arena_alloc(arena, sizeof *dependencies * 3);
     dependencies[0] = (struct dependency){"kafka", true, kafka_broken_check, run};
     if (worker->postgres) {
@@ -385,6 +389,7 @@ static void close_all(struct run *run) {
         pg_close(&run->pg);
     if (!in_flight(run))
         kafka_close(&run->kafka);
+    spans_close(run_settings.grace_ms < SPANS_CLOSE_MS ? run_settings.grace_ms : SPANS_CLOSE_MS);
 }
 
 int worker_main(const struct worker *worker, int argc, char **argv) {

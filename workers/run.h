@@ -38,6 +38,7 @@ struct job {
     int header_count;
     struct trace trace;     /* of this hop */
     const char *request_id; /* the key when it is a UUID, else ""; the worker sets it when it knows better */
+    const char *task_type;  /* for its span: "" until the worker has set it */
     const char *reply_to;   /* where somebody waits, or NULL */
     int attempt;            /* from 1 */
     void *state;            /* the worker's own; kept from try to try */

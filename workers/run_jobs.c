@@ -9,6 +9,7 @@
 #include "shared/log.h"
 #include "shared/pg.h"
 #include "shared/request_id.h"
+#include "shared/span.h"
 #include "workers/run_private.h"
 
 enum {
@@ -29,6 +30,7 @@ static void send_outputs(struct job *job);
 
 static void link_job(struct job *job) {
     struct run *run = job->run;
+    job->internal->began = span_wanted(&job->trace) ? uv_hrtime() : 0;
     job->internal->next = run->jobs;
     if (run->jobs)
         run->jobs->internal->previous = job;
@@ -51,7 +53,7 @@ static struct job *job_create(struct run *run, struct arena *arena) {
     job->arena = arena;
     job->run = run;
     job->attempt = 1;
-    job->key = job->request_id = "";
+    job->key = job->request_id = job->task_type = "";
     return job;
 }
 
@@ -197,6 +199,7 @@ static void job_end(struct job *job, const char *reason) {
     struct job *joined = job->internal->joined;
     stop_timer(job);
     unlink_job(job);
+    job_span(job, reason);
     if (partition) {
         end_from_topic(job);
     } else {

@@ -55,6 +55,7 @@ struct job_internal {
     const char *resend_reason; /* why, as last said; NULL: nothing was refused */
     size_t bytes;              /* what it counts for in the bound of bytes */
     void (*finished)(struct job *job, const char *reason);
+    uint64_t began; /* uv_hrtime; 0: nobody wants its span */
 };
 
 struct run_settings {
@@ -175,6 +176,10 @@ void record_add_header(struct kafka_record *record, const char *name, const char
 void job_add_source(struct job *job, struct kafka_record *record);
 void job_send(struct job *job);
 int64_t run_now_ms(void);
+
+/* run_spans.c */
+/* Records the span of a job that ends; failure: why a job from HTTP failed, or NULL. */
+void job_span(struct job *job, const char *failure);
 
 /* run_partitions.c */
 struct partition *partition_find(struct run *run, const char *topic, int number);

@@ -4,9 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "shared/arena.h"
 #include "shared/log.h"
 #include "shared/model/provider.h"
+#include "shared/model/spans.h"
+#include "shared/trace.h"
 
 struct model_configuration model_configuration;
 
@@ -96,6 +100,7 @@ struct model {
     struct observer observers[OBSERVERS_MAX];
     int observer_count;
     const struct model_provider *provider;
+    struct model_target target; /* as observers see it */
     void *state;
     struct counted_call *calls;
 };
@@ -108,6 +113,10 @@ struct counted_call {
     model_done done;
     void *context;
     uint64_t started; /* uv_hrtime */
+    /* For observers; NULL and empty where there are none. */
+    struct arena *arena;
+    struct model_request request; /* a copy, in arena */
+    int64_t began_ns;             /* Unix time */
 };
 
 static const struct model_provider *choose(void) {
@@ -142,6 +151,11 @@ struct model *model_open(uv_loop_t *loop) {
     log_info("model_chosen", log_string("provider", model->provider->name),
         log_string("model", remote ? model_configuration.model : NULL),
         log_string("base_url", remote ? url : NULL));
+    model->target = (struct model_target){.name = model->provider->name,
+        .provider = model->provider,
+        .model = remote ? model_configuration.model : model->provider->name,
+        .base_url = remote ? model_configuration.base_url : NULL};
+    model_spans_open(model);
     return model;
 }
 
@@ -154,6 +168,47 @@ void model_observe(
     if (model->observer_count == OBSERVERS_MAX)
         abort();
     model->observers[model->observer_count++] = (struct observer){ended, context};
+}
+
+static int64_t unix_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void keep_for_observers(struct counted_call *call, const struct model_request *request) {
+    if (!call->model->observer_count)
+        return;
+    struct arena *arena = call->arena = arena_create(0);
+    call->began_ns = unix_ns();
+    call->request = *request;
+    call->request.system = arena_string(arena, request->system);
+    call->request.user = arena_string(arena, request->user);
+    call->request.model = arena_string(arena, request->model);
+    call->request.purpose = arena_string(arena, request->purpose);
+    call->request.request_id = arena_string(arena, request->request_id);
+    call->request.task_type = arena_string(arena, request->task_type);
+    call->request.tenant = arena_string(arena, request->tenant);
+    if (request->trace) {
+        struct trace *trace = arena_alloc(arena, sizeof *trace);
+        *trace = *request->trace;
+        call->request.trace = trace;
+    }
+}
+
+static void tell_observers(struct counted_call *call, const struct model_answer *answer) {
+    struct model *model = call->model;
+    if (!call->arena)
+        return;
+    const struct model_try attempt = {.request = &call->request,
+        .target = &model->target,
+        .answer = answer,
+        .number = 1,
+        .began_ns = call->began_ns,
+        .ended_ns = unix_ns()};
+    for (int i = 0; i < model->observer_count; i++)
+        model->observers[i].ended(model->observers[i].context, &attempt);
+    arena_destroy(&call->arena);
 }
 
 static void forget(struct counted_call *call) {
@@ -169,6 +224,7 @@ static void on_done(void *context, const struct model_answer *answer) {
     struct counted_call call = *(struct counted_call *)context;
     const char *provider = call.model->provider->name;
     forget(context);
+    tell_observers(&call, answer);
     metric_count(&model_metrics[0], 1, provider, OUTCOMES[answer->status]);
     metric_observe(&model_metrics[1], (double)(uv_hrtime() - call.started) / 1e9, provider);
     metric_count(&model_metrics[2], (double)answer->prompt_tokens, provider, "prompt");
@@ -185,6 +241,7 @@ void model_call(struct model *model, const struct model_request *request, model_
     if (call->next)
         call->next->previous = call;
     model->calls = call;
+    keep_for_observers(call, request);
     call->under_way = model->provider->call(model->state, request, on_done, call);
 }
 
@@ -192,6 +249,10 @@ void model_close(struct model **model) {
     for (struct counted_call *call = (*model)->calls, *next; call; call = next) {
         next = call->next;
         (*model)->provider->cancel((*model)->state, call->under_way);
+        tell_observers(call, &(struct model_answer){.status = MODEL_RETRY,
+                                 .error_kind = MODEL_ERROR_CANCELLED,
+                                 .error = "given up",
+                                 .retry_after_ms = -1});
         free(call);
     }
     (*model)->provider->close((*model)->state);

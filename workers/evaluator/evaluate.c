@@ -29,7 +29,7 @@ void evaluator_evaluate(struct http_request *http, void *context) {
     work->http = http;
     work->started = uv_hrtime();
     generation->request.envelope.request_id = job->request_id;
-    generation->request.task_type = arena_string(job->arena, call.task_type);
+    generation->request.task_type = job->task_type = arena_string(job->arena, call.task_type);
     generation->request.user_input = arena_string(job->arena, call.user_input);
     generation->refined_input = arena_string(job->arena, call.refined_input);
     generation->output = arena_string(job->arena, call.worker_output);

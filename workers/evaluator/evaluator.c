@@ -132,7 +132,11 @@ void evaluate(struct work *work) {
     model_call(state->model,
         &(struct model_request){.system = JUDGE_PROMPT,
             .user = judge_question(work->job->arena, &work->generation, work->asked_again),
-            .form = &JUDGEMENT_FORM},
+            .form = &JUDGEMENT_FORM,
+            .purpose = "judge",
+            .request_id = work->job->request_id,
+            .task_type = work->job->task_type,
+            .trace = &work->job->trace},
         on_judged, work);
 }
 
@@ -146,6 +150,7 @@ static struct work *begin(struct job *job) {
         return NULL;
     }
     job->request_id = work->generation.request.envelope.request_id;
+    job->task_type = work->generation.request.task_type;
     rules_apply(work->generation.request.task_type, work->generation.output, &work->rules);
     job->state = work;
     return work;

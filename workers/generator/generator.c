@@ -201,8 +201,13 @@ static void refine(struct work *work) {
     struct generator *state = job_worker(work->job);
     work->waiting = 1;
     model_call(state->model,
-        &(struct model_request){
-            .system = REFINE_PROMPT, .user = work->request.user_input, .temperature = 0.2},
+        &(struct model_request){.system = REFINE_PROMPT,
+            .user = work->request.user_input,
+            .temperature = 0.2,
+            .purpose = "refine",
+            .request_id = work->request.envelope.request_id,
+            .task_type = work->request.task_type,
+            .trace = &work->job->trace},
         on_refined, work);
 }
 
@@ -210,7 +215,13 @@ static void ask_author(struct work *work) {
     struct generator *state = job_worker(work->job);
     work->waiting = 1;
     model_call(state->model,
-        &(struct model_request){.system = work->prompt, .user = work->refined_input, .temperature = 0.2},
+        &(struct model_request){.system = work->prompt,
+            .user = work->refined_input,
+            .temperature = 0.2,
+            .purpose = "generate",
+            .request_id = work->request.envelope.request_id,
+            .task_type = work->request.task_type,
+            .trace = &work->job->trace},
         on_output, work);
 }
 
@@ -264,6 +275,7 @@ static struct work *begin(struct job *job) {
         return NULL;
     }
     job->request_id = work->request.envelope.request_id;
+    job->task_type = work->request.task_type;
     if (expired(&work->request)) {
         job_reject(job, "the request expired before it was served");
         return NULL;

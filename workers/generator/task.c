@@ -29,7 +29,7 @@ void generator_task(struct http_request *http, void *context) {
     work->started = uv_hrtime();
     work->is_new = true; /* its id is the caller's own: no result of a request is meant */
     work->request.envelope.request_id = job->request_id;
-    work->request.task_type = arena_string(job->arena, call.task_type);
+    work->request.task_type = job->task_type = arena_string(job->arena, call.task_type);
     work->refined_input = arena_string(job->arena, call.refined_input);
     job->state = work;
     http_on_leave(http, on_left, work);

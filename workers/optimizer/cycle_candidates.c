@@ -38,7 +38,9 @@ static void ask_analyst(struct cycle *cycle) {
             .user = analyst_question(cycle->arena, cycle->prompt, cycle->failures + cycle->analysed_from,
                 cycle->analysed_count, cycle->asked_again),
             .temperature = 0.2,
-            .form = &ANALYSIS_FORM},
+            .form = &ANALYSIS_FORM,
+            .purpose = "analyse",
+            .task_type = cycle->trigger.task_type},
         0, take_analysis);
 }
 
@@ -109,7 +111,9 @@ static void ask_author(struct cycle *cycle, int number) {
                 author_question(cycle->arena, candidate->angle, number + 1, cycle->prompt, cycle->last_good,
                     &cycle->analysis, cycle->failures + cycle->analysed_from, cycle->analysed_count),
             /* More than one candidate of an angle is of use only if they differ. */
-            .temperature = number < ANGLE_COUNT ? 0.4 : 0.8},
+            .temperature = number < ANGLE_COUNT ? 0.4 : 0.8,
+            .purpose = "propose",
+            .task_type = cycle->trigger.task_type},
         number, take_candidate);
 }
 

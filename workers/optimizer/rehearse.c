@@ -13,6 +13,9 @@
 #include "shared/log.h"
 #include "shared/pg.h"
 #include "shared/request_id.h"
+#include "shared/span.h"
+#include "shared/span_names.h"
+#include "shared/trace.h"
 
 enum { ASK_MS = 1000, CHECK_MS = 250 };
 
@@ -20,6 +23,9 @@ struct waiting {
     struct waiting *next;
     struct rehearsals *owner;
     char request_id[UUID_TEXT_BYTES];
+    struct trace trace;
+    int64_t optimization_id;
+    uint64_t began;                 /* uv_hrtime */
     uint64_t since_ms, deadline_ms; /* by uv_now */
     rehearsal_done done;
     void *context;
@@ -44,10 +50,29 @@ static struct waiting **find(struct rehearsals *rehearsals, const char *request_
     return link;
 }
 
+/* The first hop of a rehearsal's trace: from its request to its reply. */
+static void record_span(const struct waiting *waiting, bool valid) {
+    if (!span_wanted(&waiting->trace))
+        return;
+    span_record(&(struct span){.trace = &waiting->trace,
+        .kind = SPAN_PRODUCER,
+        .name = "rehearse",
+        .began_ns = span_unix_ns(waiting->began),
+        .ended_ns = span_unix_ns(0),
+        .error_type = valid ? NULL : "failed",
+        .attributes = span_attributes(span_string(SPAN_MESSAGING_SYSTEM, "kafka"),
+            span_string(SPAN_MESSAGING_OPERATION_NAME, "send"),
+            span_string(SPAN_MESSAGING_OPERATION_TYPE, "send"),
+            span_string(SPAN_MESSAGING_DESTINATION, TOPIC_REQUESTS.kafka_names[LANE_HIGH]),
+            span_string(SPAN_REQUEST_ID, waiting->request_id),
+            span_integer(SPAN_OPTIMIZATION_ID, waiting->optimization_id))});
+}
+
 /* Takes it out of the list, then tells. */
 static void end(struct waiting **link, bool valid, double score, bool passed, const char *reason) {
     struct waiting *waiting = *link;
     *link = waiting->next;
+    record_span(waiting, valid);
     waiting->done(waiting->context, valid, score, passed, reason);
     free(waiting);
 }
@@ -112,11 +137,10 @@ struct rehearsals *rehearsals_open(struct optimizer *optimizer) {
 }
 
 static void publish(
-    struct rehearsals *rehearsals, const struct rehearsal *rehearsal, const char *request_id) {
+    struct rehearsals *rehearsals, const struct rehearsal *rehearsal, const struct waiting *waiting) {
+    const char *request_id = waiting->request_id;
     struct arena *arena = arena_create(strlen(rehearsal->prompt) + strlen(rehearsal->user_input) + 1024);
     int64_t now = optimizer_now_ms();
-    struct trace trace;
-    trace_continue(&trace, NULL);
     struct request request = {
         .envelope = {.request_id = request_id,
             .tenant = "default",
@@ -142,7 +166,7 @@ static void publish(
             .value = body.data,
             .length = body.length,
             .type = "moru.request.v1",
-            .trace = &trace,
+            .trace = &waiting->trace,
             .wants_reply = true},
         NULL, NULL);
     arena_destroy(&arena);
@@ -160,9 +184,12 @@ void rehearse(
     waiting->deadline_ms = now + (uint64_t)optimizer_settings.rehearsal_timeout_ms;
     waiting->done = done;
     waiting->context = context;
+    waiting->began = uv_hrtime();
+    waiting->optimization_id = rehearsal->optimization_id;
+    trace_continue(&waiting->trace, NULL);
     waiting->next = rehearsals->waiting;
     rehearsals->waiting = waiting;
-    publish(rehearsals, rehearsal, waiting->request_id);
+    publish(rehearsals, rehearsal, waiting);
 }
 
 void rehearsals_replied(struct rehearsals *rehearsals, const char *key, const char *value, size_t length) {

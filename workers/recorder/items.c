@@ -185,6 +185,7 @@ static void read_dead(struct item *item) {
     put_original(item, letter.source_topic);
     if (item->has_result) {
         item->job->request_id = item->values[REQUEST_ID];
+        item->job->task_type = item->values[TASK_TYPE];
         put_failure(item, letter.reason);
     }
 }
@@ -196,6 +197,7 @@ static void read_evaluation(struct item *item) {
     if (evaluation_decode(job->arena, job->value, job->length, &evaluation, &errors)) {
         put_evaluation(item, &evaluation);
         job->request_id = evaluation.generation.request.envelope.request_id;
+        job->task_type = item->values[TASK_TYPE];
         return;
     }
     item->reason = json_first_error(job->arena, "not an evaluation", &errors);
