@@ -257,6 +257,7 @@ static void before_scrape(void *context) {
 }
 
 void spans_open(uv_loop_t *loop, const char *service, const char *instance) {
+    static bool scraped;
     struct arena *arena = arena_create(0);
     const char *url = span_url(arena);
     span_apply_sampler();
@@ -278,7 +279,9 @@ void spans_open(uv_loop_t *loop, const char *service, const char *instance) {
     exporter->loop = loop;
     exporter->client = http_client_open(loop);
     uv_timer_init(loop, &exporter->timer);
-    metrics_before_scrape(before_scrape, NULL);
+    if (!scraped)
+        metrics_before_scrape(before_scrape, NULL);
+    scraped = true;
 }
 
 /* The process's own loop has been stopped and may be full of what is not to go on. */

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,9 @@ static void assert_continued(const char *traceparent, const char *flags) {
     assert_well_formed(&trace);
     assert_string_equal(trace.id, TRACE);
     assert_memory_not_equal(trace.parent + 36, SPAN, 16);
+    assert_string_equal(trace.from, SPAN);
+    assert_memory_equal(trace_span_id(&trace), trace.parent + 36, 16);
+    assert_int_equal(trace_sampled(&trace), strcmp(flags, "00") != 0);
     assert_string_equal(trace.parent + 53, flags);
 }
 
@@ -40,6 +44,8 @@ static void assert_begun(const char *traceparent) {
     trace_continue(&trace, traceparent);
     assert_well_formed(&trace);
     assert_string_equal(trace.parent + 53, "01");
+    assert_string_equal(trace.from, "");
+    assert_true(trace_sampled(&trace));
     assert_string_not_equal(trace.id, TRACE);
     if (traceparent && strlen(traceparent) >= 35)
         assert_memory_not_equal(trace.id, traceparent + 3, 32);
@@ -149,6 +155,54 @@ static void every_hop_has_a_span_of_its_own(void **state) {
     assert_distinct(spans, HOPS);
 }
 
+/* 100 trace ids that spread evenly over the 56 bits that a share is taken of. */
+static int sampled_of_100(const char *flags) {
+    int sampled = 0;
+    for (int i = 0; i < 100; i++) {
+        char parent[64];
+        struct trace trace;
+        snprintf(parent, sizeof parent, "00-aaaaaaaaaaaaaaaaaa%014llx-" SPAN "-%s",
+            (unsigned long long)((i + 0.5) / 100 * (double)(UINT64_C(1) << 56)), flags);
+        trace_continue(&trace, parent);
+        sampled += trace_sampled(&trace);
+    }
+    return sampled;
+}
+
+static int sampled_of_roots(void) {
+    int sampled = 0;
+    for (int i = 0; i < 4000; i++) {
+        struct trace trace;
+        trace_continue(&trace, NULL);
+        sampled += trace_sampled(&trace);
+    }
+    return sampled;
+}
+
+static void a_share_of_the_traces_is_sampled_the_same_ones_everywhere(void **state) {
+    (void)state;
+    trace_sample(false, 0.25);
+    assert_int_equal(sampled_of_100("00"), 25);
+    assert_int_equal(sampled_of_100("01"), 25);
+    assert_in_range(sampled_of_roots(), 700, 1300);
+    trace_sample(false, 0);
+    assert_int_equal(sampled_of_100("01") + sampled_of_roots(), 0);
+    trace_sample(false, 1);
+    assert_int_equal(sampled_of_100("00") + sampled_of_roots(), 4100);
+    trace_sample(true, 1);
+}
+
+static void a_parent_decides_for_its_trace_and_the_share_for_those_that_begin_here(void **state) {
+    (void)state;
+    trace_sample(true, 0.25);
+    assert_int_equal(sampled_of_100("01"), 100);
+    assert_int_equal(sampled_of_100("00"), 0);
+    assert_int_equal(sampled_of_100("0b"), 100);
+    assert_int_equal(sampled_of_100("0a"), 0);
+    assert_in_range(sampled_of_roots(), 700, 1300);
+    trace_sample(true, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_valid_parent_is_continued_with_its_flags),
@@ -157,6 +211,8 @@ int main(void) {
         cmocka_unit_test(a_very_long_parent_does_no_harm),
         cmocka_unit_test(a_trace_is_continued_in_its_own_place),
         cmocka_unit_test(every_hop_has_a_span_of_its_own),
+        cmocka_unit_test(a_share_of_the_traces_is_sampled_the_same_ones_everywhere),
+        cmocka_unit_test(a_parent_decides_for_its_trace_and_the_share_for_those_that_begin_here),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
