@@ -40,6 +40,13 @@ static const char *server_of(struct arena *arena, const char *url, int64_t *port
     return arena_copy(arena, host, (size_t)((colon ? colon : end) - host));
 }
 
+/* "_OTHER" is what the conventions have for an error without a class. */
+static const char *error_type(const struct model_answer *answer) {
+    if (answer->status == MODEL_OK)
+        return NULL;
+    return answer->error_kind == MODEL_ERROR_NONE ? "_OTHER" : model_error_name(answer->error_kind);
+}
+
 static const char *finish_reason(const struct model_answer *answer) {
     if (answer->status == MODEL_OK)
         return answer->cut ? "length" : "stop";
@@ -93,7 +100,7 @@ static void on_try(void *context, const struct model_try *attempt) {
         .name = arena_format(arena, "chat %s", target->model),
         .began_ns = attempt->began_ns,
         .ended_ns = attempt->ended_ns,
-        .error_type = ok ? NULL : model_error_name(answer->error_kind),
+        .error_type = error_type(answer),
         .attributes = span_attributes(span_string(SPAN_GEN_AI_OPERATION, "chat"),
             span_string(SPAN_GEN_AI_PROVIDER, provider_name(target)),
             span_string(SPAN_GEN_AI_REQUEST_MODEL, target->model),

@@ -165,7 +165,7 @@ class World:
         self.brokers, self.database_url = kafka.address, postgres.url
         # A setting in the shell that runs the tests must not change what they see.
         clean = {name: value for name, value in os.environ.items()
-                 if not re.match(r"(LLM|KAFKA|PG|LISTEN|HTTP|REQUEST|LOG|TOPIC|OPTIMIZER|WORKER)_", name)}
+                 if not re.match(r"(LLM|OTEL|KAFKA|PG|LISTEN|HTTP|REQUEST|LOG|TOPIC|OPTIMIZER|WORKER)_", name)}
         self.environment = {**clean, "KAFKA_BROKERS": self.brokers, "DATABASE_URL": self.database_url}
         local_fleet.set_up(BUILD, self.environment, True, self.logs / "setup.log")
         self.environment["REQUEST_ID_KEY"] = "11" * 32
