@@ -7,7 +7,7 @@ STACK := $(PYTHON) $(LOCAL)/stack.py
 STACK_OPTIONS := --state '$(STATE)' --build '$(BUILD)' --cache '$(CACHE)'
 
 # The targets that work before anything is built, so that a bare machine gets its compiler from them.
-LOCAL_TARGETS := deps kafka venv run up down env status flow
+LOCAL_TARGETS := deps kafka venv run up down env status flow flow-newest-librdkafka
 
 .PHONY: $(LOCAL_TARGETS) programs
 
@@ -50,3 +50,9 @@ status: ## list the processes of the stack
 FLOW ?= tests/flow
 flow: programs venv ## the flow tests, on a stack of their own
 	@BUILD='$(BUILD)' CACHE='$(CACHE)' $(VENV)/bin/python -m pytest $(FLOW)
+
+# The chosen ones begin, end, kill, rebalance and fence members of groups, where librdkafka's versions differ most.
+NEWEST_FLOW = tests/flow/test_request.py tests/flow/test_failures.py tests/flow/test_deliveries.py \
+	-k 'test_request or kill_9 or sigterm or rolling_restart or fenced or deferred_job_survives'
+flow-newest-librdkafka: programs venv ## some flow tests, on the librdkafka of the newest confluent-kafka
+	@BUILD='$(BUILD)' CACHE='$(CACHE)' $(VENV)/bin/python -m pytest --newest-librdkafka $(NEWEST_FLOW)

@@ -16,8 +16,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "flow"))
 
-import confluent_kafka  # noqa: E402
 import harness  # noqa: E402
+import librdkafka  # noqa: E402
 from clients import Clients, Ledger  # noqa: E402
 from compare import compare, compare_answers, missing, model_calls, traces  # noqa: E402
 from faults import WORKERS, Counter, Striker, schedule, start_again  # noqa: E402
@@ -65,22 +65,6 @@ def say(text):
     print(f"== {text}", flush=True)
 
 
-def newest_librdkafka(folder):
-    """A folder in which the library of confluent-kafka's wheel has the name that moru's programs look for."""
-    found = sorted((pathlib.Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs").glob("librdkafka*.so*"))
-    if not found:
-        sys.exit("chaos: the Python package confluent-kafka brings no librdkafka here")
-    (folder / "librdkafka.so.1").symlink_to(found[0])
-    return folder
-
-
-def librdkafka_of(process):
-    """The file that a process has really loaded."""
-    maps = pathlib.Path(f"/proc/{process.pid}/maps").read_text()
-    found = re.search(r"\S*librdkafka\S*", maps)
-    return pathlib.Path(found[0]).name if found else "none"
-
-
 class Run:
     """One run of the whole, over a world of its own."""
 
@@ -110,7 +94,7 @@ class Run:
         for process in self.world.members.values():
             process.wait_ready()
         self.urls = [self.world.members[f"gateway-{number}"].url for number in (0, 1)]
-        self.library = librdkafka_of(self.world.members["generator-0"])
+        self.library = librdkafka.loaded(self.world.members["generator-0"])
 
     async def submit(self):
         """Until all are acknowledged, and what was acknowledged is recorded or lost."""
@@ -290,7 +274,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="moru-chaos-") as folder:
         os.chmod(folder, 0o755)
         if options.newest_librdkafka:
-            options.librdkafka = newest_librdkafka(pathlib.Path(folder))
+            options.librdkafka = librdkafka.newest(pathlib.Path(folder) / "librdkafka")
         try:
             good = run_over(options, world)
         finally:

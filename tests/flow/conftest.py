@@ -5,14 +5,22 @@ import signal
 import pytest
 
 import harness
+import librdkafka
+
+
+def pytest_addoption(parser):
+    parser.addoption("--newest-librdkafka", action="store_true",
+                     help="run moru's programs on the library in the Python package confluent-kafka")
 
 
 @pytest.fixture(scope="session")
-def world():
+def world(request):
     """A private Kafka and Postgres, set up; ended with the session, also on Ctrl-C and SIGTERM."""
     before = signal.signal(signal.SIGTERM, lambda number, frame: pytest.exit("ended by SIGTERM", 143))
     world = harness.World()
     try:
+        if request.config.getoption("newest_librdkafka"):
+            world.librdkafka = librdkafka.newest(world.folder / "librdkafka")
         world.open()
         yield world
     finally:
@@ -34,6 +42,9 @@ def moru(world):
 def fleet(world, moru):
     """The gateway, generator, evaluator and recorder, ready, with the prompts of the setup."""
     world.ensure_fleet()
+    if world.librdkafka:
+        newest = (world.librdkafka / "librdkafka.so.1").resolve().name
+        assert {librdkafka.loaded(process) for process in world.members.values()} == {newest}
     return Fleet(world)
 
 

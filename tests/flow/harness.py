@@ -148,6 +148,7 @@ class World:
         self.folder.chmod(0o755)
         self.logs = self.folder / "log"
         self.kafka = self.postgres = None
+        self.librdkafka = None  # a folder with another one for moru's programs than this machine's
         self.members = {}
         self.extra = []
         self.counter = itertools.count(1)
@@ -167,6 +168,8 @@ class World:
         clean = {name: value for name, value in os.environ.items()
                  if not re.match(r"(LLM|OTEL|KAFKA|PG|LISTEN|HTTP|REQUEST|LOG|TOPIC|OPTIMIZER|WORKER)_", name)}
         self.environment = {**clean, "KAFKA_BROKERS": self.brokers, "DATABASE_URL": self.database_url}
+        if self.librdkafka:
+            self.environment["LD_LIBRARY_PATH"] = str(self.librdkafka)
         local_fleet.set_up(BUILD, self.environment, True, self.logs / "setup.log")
         self.environment["REQUEST_ID_KEY"] = "11" * 32
         self.database = psycopg.connect(self.database_url, autocommit=True)
