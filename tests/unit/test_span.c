@@ -26,6 +26,15 @@ static struct stub_server server;
 static struct trace sampled, not_sampled;
 static struct arena *arena;
 
+/* Settings live as long as a process, of which each test is to be one. */
+static void forget_settings(void) {
+    for (const struct setting *setting = span_settings; setting->name; setting++)
+        if (setting->type == SETTING_STRING || setting->type == SETTING_SECRET) {
+            free(*(char **)setting->value);
+            *(char **)setting->value = NULL;
+        }
+}
+
 /* Settings as the environment gives them; name and value in turn, NULL ends them. */
 static void open_with(const char *const *variables) {
     static struct setting *const tables[] = {span_settings, NULL};
@@ -39,6 +48,7 @@ static void open_with(const char *const *variables) {
     setenv("OTEL_BSP_SCHEDULE_DELAY", "1", 1);
     for (; variables && *variables; variables += 2)
         setenv(variables[0], variables[1], 1);
+    forget_settings();
     settings_load(&program, 1, arguments);
     spans_open(&loop, "moru-test", "test-0");
 }
@@ -58,6 +68,7 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
     (void)state;
     spans_close(0);
+    forget_settings();
     uv_close((uv_handle_t *)&server.listener, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     free(server.request);
@@ -293,21 +304,32 @@ static void serve(void *context) {
     while (!collector->requests)
         uv_run(collector->listener.loop, UV_RUN_ONCE);
     uv_run(collector->listener.loop, UV_RUN_NOWAIT); /* writes the answer */
+    uv_close((uv_handle_t *)&collector->listener, NULL);
+    uv_run(collector->listener.loop, UV_RUN_DEFAULT); /* until the client has closed its connection */
 }
 
+/* The collector is in a thread and on a loop of its own, since closing waits for it. */
 static void closing_sends_what_waits(void **state) {
     (void)state;
     uv_thread_t thread;
-    OPEN("OTEL_BSP_SCHEDULE_DELAY", "60000");
+    uv_loop_t its_loop;
+    struct stub_server collector;
+    char url[64];
+    uv_loop_init(&its_loop);
+    stub_open(&collector, &its_loop);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", collector.port);
+    OPEN("OTEL_EXPORTER_OTLP_ENDPOINT", url, "OTEL_BSP_SCHEDULE_DELAY", "60000");
     double before = metric("agent_spans_exported_total");
-    server.answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    collector.answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
     record(&sampled, "last");
-    uv_thread_create(&thread, serve, &server);
+    uv_thread_create(&thread, serve, &collector);
     spans_close(10000);
     uv_thread_join(&thread);
-    assert_non_null(strstr(server.request, "\"last\""));
+    assert_non_null(strstr(collector.request, "\"last\""));
     assert_true(metric("agent_spans_exported_total") == before + 1);
     assert_false(span_wanted(&sampled));
+    free(collector.request);
+    uv_loop_close(&its_loop);
 }
 
 /* The listener takes the connection and nobody answers: the call ends with the time that closing may take. */
