@@ -3,7 +3,7 @@
 
 #include "shared/kafka_producer_private.h"
 
-enum { BATCH_MS_MAX = 50, BUSY_RATE = 1500, BUSY_WINDOW_MS = 64, BUSY_GAP_MS = 2 };
+enum { BATCH_MS_MAX = 50, BUSY_RATE = 1500, BUSY_GAP_MS = 2 };
 
 static rd_kafka_headers_t *headers_of(const struct kafka_record *record) {
     rd_kafka_headers_t *headers = rd_kafka_headers_new((size_t)record->header_count);
@@ -52,10 +52,11 @@ static void on_gap_over(uv_timer_t *timer) {
 static void send_batch(struct kafka *kafka, struct known_topic *topic) {
     uint64_t now = uv_now(kafka->loop);
     /* A batch that takes long, since a leader is away say, does not hold up the others. */
-    if (!topic->pending || (topic->unacknowledged && now - topic->batch_ms < BATCH_MS_MAX))
+    if (!topic->pending || (topic->unacknowledged && now - topic->pace.sent_ms < BATCH_MS_MAX))
         return;
-    if (topic->busy && now - topic->batch_ms < BUSY_GAP_MS) {
-        uv_timer_start(kafka->gap, on_gap_over, topic->batch_ms + BUSY_GAP_MS - now, 0);
+    uint64_t wait_ms = pace_wait_ms(&topic->pace, now, BUSY_GAP_MS);
+    if (wait_ms) {
+        uv_timer_start(kafka->gap, on_gap_over, wait_ms, 0);
         return;
     }
     /* librdkafka sends one request for each partition, and nothing depends on which partition a key falls
@@ -64,15 +65,10 @@ static void send_batch(struct kafka *kafka, struct known_topic *topic) {
      * which it waits, in a busy loop, until the first is answered (it holds records in flight against its
      * bound of five requests). */
     topic->partition = topic->partitions ? (topic->partition + 1) % topic->partitions : RD_KAFKA_PARTITION_UA;
-    topic->batch_ms = now;
-    for (; topic->pending && send_record(topic->pending); topic->window_records++)
+    size_t sent = 0;
+    for (; topic->pending && send_record(topic->pending); sent++)
         topic->pending = topic->pending->next_pending;
-    uint64_t window = now - topic->window_ms;
-    if (window >= BUSY_WINDOW_MS) {
-        topic->busy = topic->window_records * 1000 / window >= BUSY_RATE;
-        topic->window_ms = now;
-        topic->window_records = 0;
-    }
+    pace_sent(&topic->pace, now, sent, BUSY_RATE);
     if (!topic->pending)
         topic->pending_end = &topic->pending;
 }

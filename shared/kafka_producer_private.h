@@ -5,6 +5,7 @@
 #define SHARED_KAFKA_PRODUCER_PRIVATE_H
 
 #include "shared/kafka_private.h"
+#include "shared/pace.h"
 
 enum { CLUSTER_ID_BYTES = 64 };
 
@@ -32,10 +33,7 @@ struct known_topic {
     int partition;  /* where the records of a batch go that name none; another one for each batch */
     struct outstanding *pending, **pending_end;
     size_t unacknowledged; /* records of the batch under way */
-    uint64_t batch_ms;     /* when that one was sent */
-    uint64_t window_ms;    /* since when window_records are counted */
-    uint64_t window_records;
-    bool busy; /* by the last window */
+    struct pace pace;      /* of its batches */
 };
 
 struct kafka {

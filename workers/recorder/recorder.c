@@ -40,7 +40,8 @@ static void *open_recorder(struct run *run) {
     state->waiting_end = &state->waiting;
     state->batch_max = BATCH_MAX;
     uv_timer_init(run_loop(run), &state->pause);
-    state->pause.data = state;
+    uv_timer_init(run_loop(run), &state->gap);
+    state->pause.data = state->gap.data = state;
     recorder_maintain(state);
     return state;
 }
@@ -48,6 +49,7 @@ static void *open_recorder(struct run *run) {
 static void close_recorder(void *context) {
     struct recorder *state = context;
     uv_timer_stop(&state->pause);
+    uv_timer_stop(&state->gap);
     uv_timer_stop(&state->maintenance);
 }
 

@@ -3,6 +3,7 @@
 #define WORKERS_RECORDER_RECORDER_H
 
 #include "schemas/result.h"
+#include "shared/pace.h"
 #include "workers/run.h"
 
 struct pg_result;
@@ -85,6 +86,8 @@ struct recorder {
     int batch_max; /* halved when a batch is refused, doubled when one is taken */
     bool busy;     /* a transaction, or the query for positions after a lost one, is under way */
     uv_timer_t pause;
+    uv_timer_t gap;   /* ends the gap between transactions */
+    struct pace pace; /* of transactions: each costs about as much as dozens of its rows */
     uv_timer_t maintenance;
 };
 

@@ -9,7 +9,7 @@
 #include "shared/pg.h"
 #include "workers/recorder/recorder.h"
 
-enum { PAUSE_MS = 200, BATCH_BYTES_MAX = 8 << 20, BATCH_MAX = 1000 };
+enum { PAUSE_MS = 200, BATCH_BYTES_MAX = 8 << 20, BATCH_MAX = 1000, BUSY_RATE = 1000, BUSY_GAP_MS = 4 };
 
 static const struct pg_statement ADVANCE = {
     "advance_positions",
@@ -291,11 +291,21 @@ static void send_batch(struct recorder *recorder) {
     add_rehearsals(&batch, recorder->sent);
     add_rows(&batch, recorder->sent, &RECORD, RESULT_COLUMN_COUNT, false, NULL);
     recorder->busy = true;
+    pace_sent(&recorder->pace, uv_now(run_loop(recorder->run)), recorder->sent_count, BUSY_RATE);
     pg_transaction(run_pg(recorder->run), batch.steps, batch.step_count, on_done, recorder);
     arena_destroy(&batch.arena);
 }
 
+static void on_gap_over(uv_timer_t *timer) {
+    recorder_send(timer->data);
+}
+
 void recorder_send(struct recorder *recorder) {
-    if (!recorder->busy && recorder->waiting)
+    if (recorder->busy || !recorder->waiting)
+        return;
+    uint64_t wait_ms = pace_wait_ms(&recorder->pace, uv_now(run_loop(recorder->run)), BUSY_GAP_MS);
+    if (wait_ms)
+        uv_timer_start(&recorder->gap, on_gap_over, wait_ms, 0);
+    else
         send_batch(recorder);
 }
