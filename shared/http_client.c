@@ -12,7 +12,7 @@
 #include "shared/http_multi.h"
 #include "shared/settings.h"
 
-enum { POOL_MAX = 64, RETRY_AFTER_SECONDS_MAX = 7 * 24 * 3600, CALL_BYTES = 1024 };
+enum { POOL_MAX = 64, RETRY_AFTER_SECONDS_MAX = 7 * 24 * 3600, CALL_BYTES = 1024, BUFFER_BYTES = 4096 };
 
 /* One of curl's easy handles, with what it points to and what the next call on it need not set again. */
 struct transfer {
@@ -156,6 +156,7 @@ static void set_lasting_options(struct transfer *transfer) {
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "moru");
     curl_easy_setopt(easy, CURLOPT_POST, 1L);

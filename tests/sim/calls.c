@@ -27,6 +27,7 @@ struct calls {
     int64_t taken, in_flight, peak_in_flight, left, hung, broken, streamed;
     int64_t answered[ROLES], statuses[STATUSES], fates[FATES];
     int64_t repeats[ROLES], repeats_of_answered[ROLES];
+    uint64_t answer_ns; /* from taking to answering, of all that are answered by the model */
 };
 
 struct call {
@@ -36,7 +37,7 @@ struct call {
     const char *system, *user, *name; /* in the request's arena */
     bool stream, stream_usage;
     enum role role;
-    uint64_t chance, hash;
+    uint64_t chance, hash, taken_ns;
     enum fate fate;
     const char *parts; /* what is left of a body that is sent in parts */
     size_t parts_left;
@@ -204,6 +205,7 @@ static bool answer(struct call *call) {
     bool cut = call->fate == FATE_CUT_BODY, halved = cut || call->fate == FATE_HALF_JSON;
     size_t unended;
     call->calls->answered[call->role]++;
+    call->calls->answer_ns += uv_hrtime() - call->taken_ns;
     if (!halved) {
         bool is_new;
         seen_find(&call->calls->seen, call->hash, &is_new)->answered = true;
@@ -316,7 +318,7 @@ void calls_take(struct calls *calls, struct http_request *http) {
     struct call *call = calloc(1, sizeof *call);
     if (!call)
         abort();
-    *call = (struct call){.calls = calls, .http = http};
+    *call = (struct call){.calls = calls, .http = http, .taken_ns = uv_hrtime()};
     uv_timer_init(calls->loop, &call->timer);
     snprintf(number, sizeof number, "%lld", (long long)calls->taken++);
     call->chance = chance_of((uint64_t)sim_settings.seed, "call", number);
@@ -357,8 +359,9 @@ void calls_write_stats(const struct calls *calls, struct buffer *json) {
     write_counts(json, "fates", FATE_NAMES, calls->fates, FATES);
     write_statuses(json, calls->statuses);
     buffer_format(json,
-        "\"streamed\":%lld,\"broken_json\":%lld,\"hung\":%lld,\"left\":%lld,\"in_flight\":%lld,"
-        "\"peak_in_flight\":%lld}",
-        (long long)calls->streamed, (long long)calls->broken, (long long)calls->hung, (long long)calls->left,
-        (long long)calls->in_flight, (long long)calls->peak_in_flight);
+        "\"answer_seconds\":%.6f,\"streamed\":%lld,\"broken_json\":%lld,\"hung\":%lld,\"left\":%lld,"
+        "\"in_flight\":%lld,\"peak_in_flight\":%lld}",
+        (double)calls->answer_ns / 1e9, (long long)calls->streamed, (long long)calls->broken,
+        (long long)calls->hung, (long long)calls->left, (long long)calls->in_flight,
+        (long long)calls->peak_in_flight);
 }
