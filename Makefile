@@ -42,7 +42,7 @@ BINARIES := $(PROGRAMS:%=$(BUILD)/moru-%)
 GENERATED := $(BUILD)/schemas/.generated
 SCHEMA_FILES := $(shell find schemas -name '*.json' -o -name '*.yaml' -o -name '*.sql' -o -name '*.py')
 # Targets that install packages first, or need none, are not to make anything while this file is read.
-ifneq ($(filter-out $(LOCAL_TARGETS) test run-llm test-llm bench bench-submit chaos help clean lint,$(or $(MAKECMDGOALS),build)),)
+ifneq ($(filter-out $(LOCAL_TARGETS) test run-llm test-llm bench bench-submit bench-models chaos help clean lint,$(or $(MAKECMDGOALS),build)),)
 -include $(BUILD)/schemas/sources.mk
 endif
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))

@@ -1,4 +1,4 @@
-/* HTTP out: curl's multi socket interface, driven by uv_poll handles and one timer. */
+/* HTTP out: calls on curl's easy handles, which are kept and used again with what does not change. */
 #include "shared/http_client.h"
 
 #include <curl/curl.h>
@@ -9,214 +9,273 @@
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/http_hosts.h"
+#include "shared/http_multi.h"
 #include "shared/settings.h"
 
-enum { POOL_MAX = 64, RETRY_AFTER_SECONDS_MAX = 7 * 24 * 3600 };
+enum { POOL_MAX = 64, RETRY_AFTER_SECONDS_MAX = 7 * 24 * 3600, CALL_BYTES = 1024, BUFFER_BYTES = 4096 };
+
+/* One of curl's easy handles, with what it points to and what the next call on it need not set again. */
+struct transfer {
+    struct http_client *client;
+    CURL *easy;
+    struct curl_slist *headers;
+    uv_timer_t timer; /* the next time by which something must have come */
+    struct http_call *call;
+    char error[CURL_ERROR_SIZE];
+};
+
+/* The parts of a URL that decide how it is called. */
+struct target {
+    char *url;         /* NULL: none yet */
+    char *host, *port; /* NULL when it is no URL that curl understands */
+    bool local;        /* this machine: never through a proxy */
+    bool looked_up;    /* its host is a name that we resolve */
+};
 
 struct http_client {
     uv_loop_t *loop;
-    CURLM *multi; /* NULL once closed */
+    struct http_multis *multis; /* NULL once closed */
     struct http_hosts *hosts;
+    CURLSH *share; /* of TLS sessions */
+    char *ca_file; /* NULL: the system's */
     struct http_call *calls;
-    CURL *pool[POOL_MAX]; /* easy handles at rest */
+    struct transfer *pool[POOL_MAX]; /* at rest */
     int pooled;
-    uv_timer_t timer;    /* curl's own */
-    uv_timer_t deadline; /* the earliest deadline of a call that waits for its host's address */
-    int handles;         /* uv handles that are not closed yet; at 0 a closed client is freed */
+    struct target target; /* of the last URL: most calls go to the same */
+    int users;            /* transfers, ends being told, and the owner; at 0 a closed client is freed */
 };
 
 struct http_call {
     struct http_client *client;
     struct http_call *previous, *next;
     struct arena *arena;
-    CURL *easy;
+    struct transfer *transfer;
+    struct http_multi *multi;   /* NULL until curl has it */
     struct http_lookup *lookup; /* not NULL while the address is looked up */
-    struct curl_slist *headers, *addresses;
+    struct curl_slist *addresses;
     const char *host, *port;
     struct buffer answer;
-    size_t answer_bytes_max;
-    bool too_long;
-    bool headers_whole;               /* the empty line after them has come */
-    uint64_t started_ns, deadline_ms; /* by uv_hrtime and uv_now */
+    size_t received, answer_bytes_max;
+    int64_t connect_timeout_ms, first_byte_timeout_ms, timeout_ms;
+    bool begun;                      /* a first byte has come */
+    bool headers_whole;              /* the empty line after them has come */
+    bool streams;                    /* what comes now goes to data */
+    enum http_call_end ended;        /* by us, while curl was reading; else HTTP_CALL_ANSWERED */
+    uint64_t started_ns, started_ms; /* by uv_hrtime and uv_now */
+    bool (*data)(void *context, const char *bytes, size_t length);
     http_call_done done;
     void *context;
-    char error[CURL_ERROR_SIZE];
-};
-
-struct watched {
-    uv_poll_t poll;
-    struct http_client *client;
-    curl_socket_t socket;
 };
 
 static void end_call(struct http_call *call, struct http_call_answer *answer);
-
-/* Results are told only here, outside of curl's own callbacks, so that done may post, cancel and close. */
-static void tell_finished(struct http_client *client);
-
-static void act(struct http_client *client, curl_socket_t socket, int events) {
-    int running;
-    curl_multi_socket_action(client->multi, socket, events, &running);
-    tell_finished(client);
-}
-
-static void on_timer(uv_timer_t *timer) {
-    act(timer->data, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int set_timer(CURLM *multi, long timeout_ms, void *context) {
-    struct http_client *client = context;
-    (void)multi;
-    if (timeout_ms < 0)
-        uv_timer_stop(&client->timer);
-    else
-        uv_timer_start(&client->timer, on_timer, (uint64_t)timeout_ms, 0);
-    return 0;
-}
-
-static void on_socket(uv_poll_t *poll, int status, int events) {
-    struct watched *watched = poll->data;
-    int curl_events = status < 0 ? CURL_CSELECT_ERR : 0;
-    if (events & UV_READABLE)
-        curl_events |= CURL_CSELECT_IN;
-    if (events & UV_WRITABLE)
-        curl_events |= CURL_CSELECT_OUT;
-    act(watched->client, watched->socket, curl_events);
-}
-
-static void client_release(struct http_client *client) {
-    if (--client->handles == 0)
-        free(client);
-}
-
-static void on_watched_closed(uv_handle_t *handle) {
-    struct watched *watched = handle->data;
-    client_release(watched->client);
-    free(watched);
-}
-
-static struct watched *watch(struct http_client *client, curl_socket_t socket) {
-    struct watched *watched = calloc(1, sizeof *watched);
-    if (!watched)
-        abort();
-    watched->client = client;
-    watched->socket = socket;
-    if (uv_poll_init_socket(client->loop, &watched->poll, socket) < 0) {
-        free(watched);
-        return NULL;
-    }
-    watched->poll.data = watched;
-    client->handles++;
-    curl_multi_assign(client->multi, socket, watched);
-    return watched;
-}
-
-static int set_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned) {
-    struct http_client *client = context;
-    struct watched *watched = assigned;
-    (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        if (watched) {
-            curl_multi_assign(client->multi, socket, NULL);
-            uv_close((uv_handle_t *)&watched->poll, on_watched_closed);
-        }
-        return 0;
-    }
-    if (!watched && !(watched = watch(client, socket)))
-        return -1;
-    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    return uv_poll_start(&watched->poll, events, on_socket) < 0 ? -1 : 0;
-}
+static void on_curl_ended(CURL *easy, CURLcode result);
 
 struct http_client *http_client_open(uv_loop_t *loop) {
     /* A TLS library may write to a socket whose peer has gone; with CURLOPT_NOSIGNAL curl leaves that signal
      * to us. */
     signal(SIGPIPE, SIG_IGN);
     struct http_client *client = calloc(1, sizeof *client);
-    if (!client || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(client->multi = curl_multi_init()))
+    if (!client || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
+        !(client->share = curl_share_init()) ||
+        curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)
         abort();
     client->loop = loop;
-    uv_timer_init(loop, &client->timer);
-    uv_timer_init(loop, &client->deadline);
-    client->timer.data = client->deadline.data = client;
-    client->handles = 2;
+    client->users = 1;
     client->hosts = http_hosts_open(loop);
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+    client->multis = http_multis_open(loop, on_curl_ended);
     return client;
 }
 
-static size_t on_body(char *data, size_t one, size_t length, void *context) {
-    struct http_call *call = context;
-    (void)one;
-    if (length > call->answer_bytes_max - call->answer.length) {
-        call->too_long = true;
-        return 0;
-    }
-    buffer_append(&call->answer, data, length);
-    return length;
+static void client_release(struct http_client *client) {
+    if (--client->users > 0)
+        return;
+    curl_share_cleanup(client->share);
+    curl_global_cleanup();
+    free(client->target.url);
+    curl_free(client->target.host);
+    curl_free(client->target.port);
+    free(client->ca_file);
+    free(client);
+}
+
+void http_client_trust(struct http_client *client, const char *ca_file) {
+    free(client->ca_file);
+    client->ca_file = ca_file && *ca_file ? strdup(ca_file) : NULL;
+}
+
+/* What has come so far moves the time by which more must come. */
+static void set_timer(struct http_call *call);
+
+static void begin_headers(struct http_call *call, const char *line, size_t length) {
+    /* "HTTP/1.1 200 OK", "HTTP/2 200" */
+    const char *space = memchr(line, ' ', length);
+    call->headers_whole = false;
+    call->streams = call->data && space && line + length - space > 1 && space[1] == '2';
 }
 
 static size_t on_header(char *line, size_t one, size_t length, void *context) {
-    struct http_call *call = context;
+    struct http_call *call = ((struct transfer *)context)->call;
     (void)one;
+    if (!call->begun) {
+        call->begun = true;
+        set_timer(call);
+    }
     if (length >= 5 && memcmp(line, "HTTP/", 5) == 0)
-        call->headers_whole = false;
+        begin_headers(call, line, length);
     else if (length && (line[0] == '\r' || line[0] == '\n'))
         call->headers_whole = true;
     return length;
 }
 
-static void add_header(struct http_call *call, const char *header) {
-    struct curl_slist *longer = curl_slist_append(call->headers, header);
-    if (!longer)
-        abort();
-    call->headers = longer;
+static size_t on_body(char *data, size_t one, size_t length, void *context) {
+    struct http_call *call = ((struct transfer *)context)->call;
+    (void)one;
+    if (length > call->answer_bytes_max - call->received) {
+        call->ended = HTTP_CALL_TOO_LONG;
+        return CURL_WRITEFUNC_ERROR;
+    }
+    call->received += length;
+    if (!call->streams) {
+        buffer_append(&call->answer, data, length);
+    } else if (!call->data(call->context, data, length)) {
+        call->ended = HTTP_CALL_STOPPED;
+        return CURL_WRITEFUNC_ERROR;
+    }
+    return length;
 }
 
-static void set_headers(struct http_call *call, const char *const *headers) {
-    for (; headers && *headers; headers++)
-        add_header(call, *headers);
-    /* Otherwise curl waits up to a second for "100 Continue" before a large body. */
-    add_header(call, "Expect:");
-    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
-}
-
-static void set_options(struct http_call *call, const struct http_call_request *request) {
-    CURL *easy = call->easy;
-    curl_easy_setopt(easy, CURLOPT_URL, request->url);
+/* Once for each easy handle. */
+static void set_lasting_options(struct transfer *transfer) {
+    CURL *easy = transfer->easy;
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "moru");
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->length ? request->body : "");
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->length);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_timeout_ms);
-    set_headers(call, request->headers);
+    curl_easy_setopt(easy, CURLOPT_SHARE, transfer->client->share);
+    /* curl keeps the parsed certificates for all connections of a multi handle, but only those of one file.
+     */
+    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    if (transfer->client->ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, transfer->client->ca_file);
+    http_multis_prepare(transfer->client->multis, easy);
 }
 
-/* The host and port of url; both NULL when it is no URL that curl understands. */
-static void split_url(struct http_call *call, const char *url) {
-    CURLU *parts = curl_url();
-    char *host = NULL, *port = NULL;
-    if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK) {
-        call->host = arena_string(call->arena, host);
-        call->port = arena_string(call->arena, port);
+static struct transfer *take_transfer(struct http_client *client) {
+    if (client->pooled)
+        return client->pool[--client->pooled];
+    struct transfer *transfer = calloc(1, sizeof *transfer);
+    if (!transfer || !(transfer->easy = curl_easy_init()))
+        abort();
+    transfer->client = client;
+    client->users++;
+    uv_timer_init(client->loop, &transfer->timer);
+    transfer->timer.data = transfer;
+    set_lasting_options(transfer);
+    return transfer;
+}
+
+static void on_transfer_closed(uv_handle_t *handle) {
+    struct transfer *transfer = handle->data;
+    client_release(transfer->client);
+    free(transfer);
+}
+
+static void close_transfer(struct transfer *transfer) {
+    curl_easy_cleanup(transfer->easy);
+    curl_slist_free_all(transfer->headers);
+    uv_close((uv_handle_t *)&transfer->timer, on_transfer_closed);
+}
+
+static void give_back(struct transfer *transfer) {
+    struct http_client *client = transfer->client;
+    transfer->call = NULL;
+    if (client->multis && client->pooled < POOL_MAX)
+        client->pool[client->pooled++] = transfer;
+    else
+        close_transfer(transfer);
+}
+
+static struct curl_slist *append(struct curl_slist *list, const char *text) {
+    struct curl_slist *longer = curl_slist_append(list, text);
+    if (!longer)
+        abort();
+    return longer;
+}
+
+/* Otherwise curl waits up to a second for "100 Continue" before a large body. */
+static const char NO_EXPECT[] = "Expect:";
+
+static bool same_headers(const struct curl_slist *list, const char *const *headers) {
+    if (!list)
+        return false;
+    for (; headers && *headers; headers++, list = list->next)
+        if (!list->next || strcmp(list->data, *headers) != 0)
+            return false;
+    return !list->next;
+}
+
+static void set_headers(struct transfer *transfer, const char *const *headers) {
+    if (same_headers(transfer->headers, headers))
+        return;
+    curl_slist_free_all(transfer->headers);
+    transfer->headers = NULL;
+    for (; headers && *headers; headers++)
+        transfer->headers = append(transfer->headers, *headers);
+    transfer->headers = append(transfer->headers, NO_EXPECT);
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
+}
+
+static void set_options(struct transfer *transfer, const struct http_call_request *request, bool local) {
+    CURL *easy = transfer->easy;
+    transfer->error[0] = '\0';
+    curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->length ? request->body : "");
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->length);
+    curl_easy_setopt(easy, CURLOPT_PROXY, local ? "" : NULL);
+    set_headers(transfer, request->headers);
+}
+
+/* Behind a proxy only the proxy may be able to look names up; its own name is then curl's work. */
+static bool proxied(void) {
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        if (value && *value)
+            return true;
     }
-    curl_free(host);
-    curl_free(port);
+    return false;
+}
+
+static void split_url(struct target *target, const char *url) {
+    CURLU *parts = curl_url();
+    free(target->url);
+    curl_free(target->host);
+    curl_free(target->port);
+    *target = (struct target){.url = strdup(url)};
+    if (!parts || !target->url)
+        abort();
+    if (curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_HOST, &target->host, 0) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_PORT, &target->port, CURLU_DEFAULT_PORT) == CURLUE_OK) {
+        target->local = http_host_is_local(target->host);
+        target->looked_up = !http_host_is_address(target->host) && (target->local || !proxied());
+    }
     curl_url_cleanup(parts);
+}
+
+static const struct target *find_target(struct http_client *client, const char *url) {
+    if (!client->target.url || strcmp(client->target.url, url) != 0)
+        split_url(&client->target, url);
+    return &client->target;
 }
 
 static void link_call(struct http_call *call) {
@@ -235,203 +294,237 @@ static void unlink_call(struct http_call *call) {
         call->next->previous = call->previous;
 }
 
+static uint64_t passed_ms(const struct http_call *call) {
+    return uv_now(call->client->loop) - call->started_ms;
+}
+
 /* Hands the call to curl, which sets its timer to 0: the work begins from the loop. */
 static void start(struct http_call *call) {
-    uint64_t now = uv_now(call->client->loop);
-    uint64_t left = call->deadline_ms > now ? call->deadline_ms - now : 1;
-    curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)left);
+    CURL *easy = call->transfer->easy;
+    int64_t left = call->connect_timeout_ms - (int64_t)passed_ms(call);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, left > 0 ? (long)left : 1L);
     if (call->addresses)
-        curl_easy_setopt(call->easy, CURLOPT_RESOLVE, call->addresses);
-    if (curl_multi_add_handle(call->client->multi, call->easy) != CURLM_OK)
-        abort();
+        curl_easy_setopt(easy, CURLOPT_RESOLVE, call->addresses);
+    call->multi = http_multis_add(call->client->multis, easy);
 }
 
-static void on_deadline(uv_timer_t *timer);
-
-/* Sets the timer to the earliest deadline among the calls that curl does not have yet. */
-static void set_deadline(struct http_client *client) {
-    uint64_t earliest = UINT64_MAX, now = uv_now(client->loop);
-    for (struct http_call *call = client->calls; call; call = call->next)
-        if (call->lookup && call->deadline_ms < earliest)
-            earliest = call->deadline_ms;
-    if (earliest == UINT64_MAX)
-        uv_timer_stop(&client->deadline);
-    else
-        uv_timer_start(&client->deadline, on_deadline, earliest > now ? earliest - now : 0, 0);
+static int64_t timeout_of(const struct http_call *call, enum http_call_end end) {
+    switch (end) {
+    case HTTP_CALL_CONNECT_TIMEOUT:
+        return call->connect_timeout_ms;
+    case HTTP_CALL_FIRST_BYTE_TIMEOUT:
+        return call->first_byte_timeout_ms;
+    default:
+        return call->timeout_ms;
+    }
 }
 
-static void on_deadline(uv_timer_t *timer) {
-    struct http_client *client = timer->data;
-    uint64_t now = uv_now(client->loop);
-    struct http_call *call = client->calls;
-    while (call && !(call->lookup && call->deadline_ms <= now))
-        call = call->next;
-    if (call)
-        end_call(call,
-            &(struct http_call_answer){.error = "timed out while looking up the host", .timed_out = true});
-    /* One at a time, since done may have changed the list; the timer comes back at once for the next. */
-    if (client->multi)
-        set_deadline(client);
+/* The timeout that comes first, of what has not come. Once curl has the call, the one of connecting is its
+ * own. */
+static enum http_call_end next_timeout(const struct http_call *call) {
+    enum http_call_end next = HTTP_CALL_WHOLE_TIMEOUT;
+    if (!call->begun && call->first_byte_timeout_ms && call->first_byte_timeout_ms < call->timeout_ms)
+        next = HTTP_CALL_FIRST_BYTE_TIMEOUT;
+    if (!call->multi && call->connect_timeout_ms < timeout_of(call, next))
+        next = HTTP_CALL_CONNECT_TIMEOUT;
+    return next;
+}
+
+static const char *describe_timeout(struct http_call *call, enum http_call_end end) {
+    static const char *const MISSED[] = {
+        [HTTP_CALL_CONNECT_TIMEOUT] = "connection",
+        [HTTP_CALL_FIRST_BYTE_TIMEOUT] = "first byte of an answer",
+        [HTTP_CALL_WHOLE_TIMEOUT] = "whole answer",
+    };
+    return arena_format(call->arena, "no %s within %lld ms%s", MISSED[end], (long long)timeout_of(call, end),
+        call->lookup ? ", while looking up the host" : "");
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct http_call *call = ((struct transfer *)timer->data)->call;
+    enum http_call_end end = next_timeout(call);
+    end_call(call, &(struct http_call_answer){.end = end, .error = describe_timeout(call, end)});
+}
+
+static void set_timer(struct http_call *call) {
+    uint64_t due = (uint64_t)timeout_of(call, next_timeout(call)), passed = passed_ms(call);
+    uv_timer_start(&call->transfer->timer, on_timer, due > passed ? due - passed : 0, 0);
 }
 
 static void on_addresses(void *context, const char *addresses, const char *error) {
     struct http_call *call = context;
     call->lookup = NULL;
     if (!addresses) {
-        end_call(call, &(struct http_call_answer){.error = error});
+        end_call(call, &(struct http_call_answer){.end = HTTP_CALL_UNREACHABLE, .error = error});
         return;
     }
-    call->addresses =
-        curl_slist_append(NULL, arena_format(call->arena, "%s:%s:%s", call->host, call->port, addresses));
-    if (!call->addresses)
-        abort();
+    call->addresses = append(NULL, arena_format(call->arena, "%s:%s:%s", call->host, call->port, addresses));
     start(call);
-}
-
-/* Behind a proxy only the proxy may be able to look names up; its own name is then curl's work. */
-static bool proxied(void) {
-    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *value = getenv(names[i]);
-        if (value && *value)
-            return true;
-    }
-    return false;
-}
-
-static CURL *take_easy(struct http_client *client) {
-    CURL *easy = client->pooled ? client->pool[--client->pooled] : curl_easy_init();
-    if (!easy)
-        abort();
-    return easy;
+    set_timer(call);
 }
 
 struct http_call *http_client_post(
     struct http_client *client, const struct http_call_request *request, http_call_done done, void *context) {
-    struct arena *arena = arena_create(0);
+    struct arena *arena = arena_create(CALL_BYTES);
     struct http_call *call = arena_alloc(arena, sizeof *call);
-    call->client = client;
-    call->arena = arena;
-    call->answer = buffer_in(arena);
-    call->answer_bytes_max = request->answer_bytes_max;
-    call->done = done;
-    call->context = context;
-    call->started_ns = uv_hrtime();
     uv_update_time(client->loop);
-    call->deadline_ms = uv_now(client->loop) + (uint64_t)request->timeout_ms;
-    call->easy = take_easy(client);
-    set_options(call, request);
+    *call = (struct http_call){
+        .client = client,
+        .arena = arena,
+        .transfer = take_transfer(client),
+        .answer = buffer_in(arena),
+        .answer_bytes_max = request->answer_bytes_max,
+        .connect_timeout_ms = request->connect_timeout_ms,
+        .first_byte_timeout_ms = request->first_byte_timeout_ms,
+        .timeout_ms = request->timeout_ms,
+        .started_ns = uv_hrtime(),
+        .started_ms = uv_now(client->loop),
+        .data = request->data,
+        .done = done,
+        .context = context,
+    };
+    const struct target *target = find_target(client, request->url);
+    call->transfer->call = call;
     link_call(call);
-    split_url(call, request->url);
-    bool local = call->host && http_host_is_local(call->host);
-    if (local)
-        curl_easy_setopt(call->easy, CURLOPT_PROXY, "");
-    if (!call->host || http_host_is_address(call->host) || (proxied() && !local)) {
-        start(call);
-    } else {
+    set_options(call->transfer, request, target->local);
+    if (target->looked_up) {
+        call->host = arena_string(arena, target->host);
+        call->port = arena_string(arena, target->port);
         call->lookup = http_hosts_find(client->hosts, call->host, on_addresses, call);
-        set_deadline(client);
+    } else {
+        start(call);
     }
+    set_timer(call);
     return call;
 }
 
-/* Takes the call out of curl and the lists; only its arena remains. */
+/* Takes the call out of curl and the lists; its transfer and its arena remain. */
 static void detach(struct http_call *call) {
-    struct http_client *client = call->client;
     http_lookup_cancel(&call->lookup);
     unlink_call(call);
-    /* A handle that curl never had is refused, which is fine. */
-    curl_multi_remove_handle(client->multi, call->easy);
-    /* Before the lists and the error buffer it points to are gone. */
-    curl_easy_reset(call->easy);
-    if (client->pooled < POOL_MAX)
-        client->pool[client->pooled++] = call->easy;
-    else
-        curl_easy_cleanup(call->easy);
-    curl_slist_free_all(call->headers);
+    uv_timer_stop(&call->transfer->timer);
+    if (call->multi)
+        http_multi_remove(call->multi, call->transfer->easy);
+    if (call->addresses)
+        curl_easy_setopt(call->transfer->easy, CURLOPT_RESOLVE, NULL);
     curl_slist_free_all(call->addresses);
 }
 
+static bool is_timeout(enum http_call_end end) {
+    return end == HTTP_CALL_CONNECT_TIMEOUT || end == HTTP_CALL_FIRST_BYTE_TIMEOUT ||
+           end == HTTP_CALL_WHOLE_TIMEOUT;
+}
+
 static void end_call(struct http_call *call, struct http_call_answer *answer) {
+    struct http_client *client = call->client;
+    struct transfer *transfer = call->transfer;
     struct arena *arena = call->arena;
     detach(call);
     if (!answer->body)
         answer->body = "";
+    answer->timed_out = is_timeout(answer->end);
     answer->retry_after_ms = answer->status ? answer->retry_after_ms : -1;
     answer->seconds = (double)(uv_hrtime() - call->started_ns) / 1e9;
+    answer->call = call;
+    client->users++;
     call->done(call->context, answer);
+    give_back(transfer);
+    client_release(client);
     arena_destroy(&arena);
 }
 
-/* RFC 9110, 10.2.3: seconds or a date. */
-static int64_t read_retry_after(CURL *easy) {
+static const char *find_header(CURL *easy, const char *name) {
     struct curl_header *header;
-    if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return -1;
-    int64_t seconds;
-    if (header->value[0] >= '0' && header->value[0] <= '9' && !strchr(header->value, ' ')) {
-        seconds = strtoll(header->value, NULL, 10);
-    } else {
-        time_t date = curl_getdate(header->value, NULL);
-        if (date == -1)
-            return -1;
-        seconds = date - time(NULL);
+    return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : NULL;
+}
+
+const char *http_call_header(const struct http_call_answer *answer, const char *name) {
+    return answer->status ? find_header(answer->call->transfer->easy, name) : NULL;
+}
+
+static int64_t bounded(double ms) {
+    double most = 1000.0 * RETRY_AFTER_SECONDS_MAX;
+    return ms <= 0 ? 0 : (int64_t)(ms < most ? ms : most);
+}
+
+static bool begins_with_digit(const char *value) {
+    return value && value[0] >= '0' && value[0] <= '9' && !strchr(value, ' ');
+}
+
+/* RFC 9110, 10.2.3: seconds or a date. Retry-After-Ms is what OpenAI and Azure send beside it. */
+static int64_t read_retry_after(CURL *easy) {
+    const char *ms = find_header(easy, "Retry-After-Ms"), *value = find_header(easy, "Retry-After");
+    if (begins_with_digit(ms))
+        return bounded(strtod(ms, NULL));
+    if (begins_with_digit(value))
+        return bounded(1000 * strtod(value, NULL));
+    time_t date = value ? curl_getdate(value, NULL) : -1;
+    return date == -1 ? -1 : bounded(1000.0 * (double)(date - time(NULL)));
+}
+
+static bool was_connected(CURL *easy) {
+    curl_off_t microseconds = 0;
+    return curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &microseconds) == CURLE_OK &&
+           microseconds > 0;
+}
+
+static enum http_call_end end_of(CURL *easy, CURLcode result) {
+    switch (result) {
+    case CURLE_OPERATION_TIMEDOUT:
+        return HTTP_CALL_CONNECT_TIMEOUT;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_OUT_OF_MEMORY:
+        return HTTP_CALL_OTHER;
+    default:
+        return was_connected(easy) ? HTTP_CALL_CUT : HTTP_CALL_UNREACHABLE;
     }
-    if (seconds < 0)
-        seconds = 0;
-    return 1000 * (seconds > RETRY_AFTER_SECONDS_MAX ? RETRY_AFTER_SECONDS_MAX : seconds);
 }
 
-static const char *describe(struct http_call *call, CURLcode result) {
-    if (call->too_long)
+static const char *describe(struct http_call *call, enum http_call_end end, CURLcode result) {
+    if (end == HTTP_CALL_CONNECT_TIMEOUT)
+        return describe_timeout(call, end);
+    if (end == HTTP_CALL_TOO_LONG)
         return arena_format(call->arena, "the answer is longer than %zu bytes", call->answer_bytes_max);
-    return arena_string(call->arena, call->error[0] ? call->error : curl_easy_strerror(result));
+    if (end == HTTP_CALL_STOPPED)
+        return "its reader stopped the answer";
+    const char *error = call->transfer->error;
+    return arena_string(call->arena, error[0] ? error : curl_easy_strerror(result));
 }
 
-static void finish(struct http_call *call, CURLcode result) {
-    struct http_call_answer answer = {.retry_after_ms = -1};
+static void on_curl_ended(CURL *easy, CURLcode result) {
+    struct transfer *transfer = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
+    struct http_call *call = transfer->call;
+    struct http_call_answer answer = {.end = call->ended};
     /* A connection that breaks within the headers is an empty answer to curl. */
     if (result == CURLE_OK && !call->headers_whole)
         result = CURLE_GOT_NOTHING;
     if (result == CURLE_OK) {
         long status = 0;
-        curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         answer.status = (int)status;
         answer.body = buffer_text(&call->answer);
         answer.length = call->answer.length;
-        answer.retry_after_ms = read_retry_after(call->easy);
+        answer.retry_after_ms = read_retry_after(easy);
     } else {
-        answer.error = describe(call, result);
-        answer.timed_out = result == CURLE_OPERATION_TIMEDOUT;
+        if (answer.end == HTTP_CALL_ANSWERED)
+            answer.end = end_of(easy, result);
+        answer.error = describe(call, answer.end, result);
     }
     end_call(call, &answer);
 }
 
-static void tell_finished(struct http_client *client) {
-    CURLMsg *message;
-    int left;
-    /* done may close the client: then multi is NULL; its memory stays until its handles are closed. */
-    while (client->multi && (message = curl_multi_info_read(client->multi, &left))) {
-        struct http_call *call = NULL;
-        CURLcode result = message->data.result;
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
-        finish(call, result);
-    }
-}
-
-void http_client_cancel(struct http_call **call) {
-    if (!*call)
+void http_client_cancel(struct http_call **cancelled) {
+    struct http_call *call = *cancelled;
+    *cancelled = NULL;
+    if (!call)
         return;
-    struct arena *arena = (*call)->arena;
-    detach(*call);
-    *call = NULL;
+    struct arena *arena = call->arena;
+    detach(call);
+    give_back(call->transfer);
     arena_destroy(&arena);
-}
-
-static void on_timer_closed(uv_handle_t *handle) {
-    client_release(handle->data);
 }
 
 void http_client_close(struct http_client **closing) {
@@ -442,11 +535,8 @@ void http_client_close(struct http_client **closing) {
         http_client_cancel(&call);
     }
     while (client->pooled)
-        curl_easy_cleanup(client->pool[--client->pooled]);
-    curl_multi_cleanup(client->multi);
-    client->multi = NULL;
+        close_transfer(client->pool[--client->pooled]);
+    http_multis_close(&client->multis);
     http_hosts_close(&client->hosts);
-    uv_close((uv_handle_t *)&client->timer, on_timer_closed);
-    uv_close((uv_handle_t *)&client->deadline, on_timer_closed);
-    curl_global_cleanup();
+    client_release(client);
 }

@@ -69,6 +69,8 @@ struct http_request {
 extern struct http_settings {
     const char *address;
     int64_t port, body_bytes_max, connections_max, idle_timeout_ms;
+    /* PEM texts; NULL: no TLS. No setting sets them: of our servers only the tests' simulator speaks it. */
+    const char *tls_certificate, *tls_key;
 } http_settings;
 
 /* http_server.c: "Not Found" for 404. */

@@ -382,16 +382,27 @@ static void on_prepare(uv_prepare_t *prepare) {
         run(server);
 }
 
+/* TLS where http_settings say so. */
+static struct MHD_Daemon *start_mhd(struct http_server *server, int fd, unsigned connections) {
+    bool tls = http_settings.tls_certificate;
+    struct MHD_OptionItem certificate[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)http_settings.tls_certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)http_settings.tls_key},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL,
+        on_access, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((http_settings.idle_timeout_ms + 999) / 1000),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+        server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, server, MHD_OPTION_ARRAY, tls ? certificate : certificate + 2, MHD_OPTION_END);
+}
+
 static bool start_daemon(struct http_server *server, int fd) {
     int64_t files = http_raise_open_files(), connections = http_settings.connections_max;
     if (connections > files - FILES_KEPT)
         connections = files - FILES_KEPT > CONNECTIONS_MIN ? files - FILES_KEPT : CONNECTIONS_MIN;
-    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access,
-        server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((http_settings.idle_timeout_ms + 999) / 1000),
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_URI_LOG_CALLBACK, on_target,
-        server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, server, MHD_OPTION_END);
+    server->daemon = start_mhd(server, fd, (unsigned)connections);
     if (!server->daemon)
         return false;
     log_info("listening", log_string("address", http_settings.address), log_integer("port", server->port),
@@ -526,6 +537,11 @@ void http_respond(
         length, arena_copy(request->arena, body, length), MHD_RESPMEM_PERSISTENT);
     request->left = NULL;
     answer(request, status, content_type);
+}
+
+void http_drop(struct http_request *request) {
+    request->left = NULL;
+    drop(request);
 }
 
 static ssize_t read_parts(void *context, uint64_t position, char *out, size_t room) {

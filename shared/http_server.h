@@ -89,6 +89,10 @@ void http_add_header(struct http_request *request, const char *name, const char 
 void http_respond(
     struct http_request *request, int status, const char *content_type, const char *body, size_t length);
 
+/* Closes the connection without an answer, for a server that plays a broken one; not inside the handler. The
+ * request may not be touched afterwards. */
+void http_drop(struct http_request *request);
+
 /* Answers with a body that is made while it is sent. more is called whenever all parts so far have been
  * taken, the first time too, and is to be followed, now or later, by one http_send_part or http_end_parts.
  * Until that end the request lives, and http_on_leave holds. */

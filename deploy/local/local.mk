@@ -49,6 +49,7 @@ status: ## list the processes of the stack
 # FLOW chooses tests: make flow FLOW='tests/flow/test_stack.py -k postgres'.
 FLOW ?= tests/flow
 flow: programs venv ## the flow tests, on a stack of their own
+	@$(MAKE) --no-print-directory sim
 	@BUILD='$(BUILD)' CACHE='$(CACHE)' $(VENV)/bin/python -m pytest $(FLOW)
 
 # The chosen ones begin, end, kill, rebalance and fence members of groups, where librdkafka's versions differ most.

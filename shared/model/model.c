@@ -46,6 +46,12 @@ struct setting model_settings[] = {
         .min = 1,
         .max = 600000,
         .help = "How long connecting to the model may take."},
+    {.name = "LLM_CA_FILE",
+        .type = SETTING_STRING,
+        .value = &model_configuration.ca_file,
+        .otherwise = "",
+        .help =
+            "PEM file of certificates to trust instead of the system's, for a model behind a private CA."},
     {.name = "LLM_MAX_TOKENS",
         .type = SETTING_INTEGER,
         .value = &model_configuration.max_tokens,

@@ -59,6 +59,7 @@ static void *openai_open(uv_loop_t *loop) {
     if (*key)
         openai->headers[1] = arena_format(arena, "Authorization: Bearer %s", key);
     openai->client = http_client_open(loop);
+    http_client_trust(openai->client, model_configuration.ca_file);
     return openai;
 }
 

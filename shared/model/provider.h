@@ -8,6 +8,7 @@ struct model_configuration {
     const char *api_key; /* secret; "": none */
     const char *base_url;
     const char *model;
+    const char *ca_file; /* "": the system's */
     int64_t timeout_ms, connect_timeout_ms;
     int64_t max_tokens;
     int64_t output_bytes_max;

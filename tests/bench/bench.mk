@@ -33,3 +33,9 @@ SEED ?= 1
 bench-heal: kafka programs $(BENCH_VENV)/.installed $(BUILD)/bench/load ## spoil 40 prompts (SEED=) and show how they are healed
 	@$(MAKE) --no-print-directory sim
 	@$(BENCH) tests/bench/heal.py --load $(BUILD)/bench/load --sim $(BUILD)/moru-sim --seed $(SEED) $(HEAL_ARGS)
+
+# `make bench-models`: calls of a remote model, beside aiohttp and httpx. See tests/bench/models.py --help; MODELS_ARGS.
+.PHONY: bench-models
+bench-models: kafka programs $(BENCH_VENV)/.installed $(BUILD)/bench/load ## thousands of calls of a model in flight, beside aiohttp and httpx
+	@$(MAKE) --no-print-directory sim
+	@$(BENCH) tests/bench/models.py --load $(BUILD)/bench/load --sim $(BUILD)/moru-sim $(MODELS_ARGS)

@@ -8,7 +8,8 @@ import threading
 from importlib import metadata
 
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
-PEER_PACKAGES = ("fastapi", "uvicorn", "uvloop", "httptools", "httpx", "asyncpg", "pydantic", "aiokafka")
+PEER_PACKAGES = ("fastapi", "uvicorn", "uvloop", "httptools", "httpx", "asyncpg", "pydantic", "aiokafka",
+                 "aiohttp")
 
 
 def memory_mb(pid, field):

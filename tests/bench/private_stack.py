@@ -118,8 +118,9 @@ class PrivateStack:
                 continue
         return found
 
-    def stop_workers(self, *names):
-        """Ends them as an operator would, with SIGTERM; returns when they are gone. start_worker brings one back."""
+    def stop_workers(self, *names, number=signal.SIGTERM):
+        """Ends them as an operator would, with SIGTERM, or with another signal; returns when they are gone. start_worker
+        brings one back."""
         running = self.processes()
         handles = []
         for name in names:
@@ -127,7 +128,7 @@ class PrivateStack:
             pairs = (folder / "environ").read_bytes().decode().split("\0")
             self.stopped[name] = (os.readlink(folder / "exe"), dict(pair.split("=", 1) for pair in pairs if pair))
             handles.append(os.pidfd_open(running[name]))
-            signal.pidfd_send_signal(handles[-1], signal.SIGTERM)
+            signal.pidfd_send_signal(handles[-1], number)
         for handle in handles:
             if not select.select([handle], [], [], 60)[0]:
                 sys.exit(f"bench: one of {', '.join(names)} did not end within 60 s")

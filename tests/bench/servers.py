@@ -24,10 +24,14 @@ class Servers:
 
     def wait(self, name, url):
         """Returns once it answers GET url."""
+        self.wait_for(name, lambda: direct.open(url, timeout=5).close())
+
+    def wait_for(self, name, ask):
+        """Returns once ask() raises no OSError."""
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                direct.open(url, timeout=5).close()
+                ask()
                 return
             except (urllib.error.URLError, OSError) as error:
                 if self.running[name].poll() is not None or time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-/* A timer for each call; errors, refusals and hanging by a chance that the seed fixes. */
+/* A timer for each call, its fate by a chance that the seed fixes, and counts of it all. */
 #include "tests/sim/calls.h"
 
 #include <stdio.h>
@@ -9,20 +9,25 @@
 #include "shared/http_server.h"
 #include "shared/json.h"
 #include "tests/sim/chance.h"
+#include "tests/sim/completions.h"
+#include "tests/sim/fates.h"
+#include "tests/sim/limits.h"
+#include "tests/sim/seen.h"
 #include "tests/sim/settings.h"
 
 /* A call that hangs is let go of at last: its caller has left long ago, which a waiting connection does not
  * show. */
-enum { HANGS_FOR_MS = 600000 };
-
-enum fate { FATE_ANSWERED, FATE_ERROR, FATE_RATE_LIMITED, FATE_HANGS };
+enum { HANGS_FOR_MS = 600000, STATUSES = 600 };
 
 struct calls {
     uv_loop_t *loop;
     struct sim_model *model;
-    int64_t taken, in_flight, peak_in_flight, left, hung;
-    int64_t answered[ROLES];
-    int64_t errors, rate_limited, bad_requests, broken;
+    struct seen seen;
+    struct limits limits;
+    int64_t taken, in_flight, peak_in_flight, left, hung, broken, streamed;
+    int64_t answered[ROLES], statuses[STATUSES], fates[FATES];
+    int64_t repeats[ROLES], repeats_of_answered[ROLES];
+    uint64_t answer_ns; /* from taking to answering, of all that are answered by the model */
 };
 
 struct call {
@@ -30,8 +35,13 @@ struct call {
     struct calls *calls;
     struct http_request *http;
     const char *system, *user, *name; /* in the request's arena */
-    uint64_t chance;
+    bool stream, stream_usage;
+    enum role role;
+    uint64_t chance, hash, taken_ns;
     enum fate fate;
+    const char *parts; /* what is left of a body that is sent in parts */
+    size_t parts_left;
+    bool parts_break; /* after them the connection is cut */
 };
 
 struct calls *calls_open(uv_loop_t *loop, struct sim_model *model) {
@@ -44,6 +54,8 @@ struct calls *calls_open(uv_loop_t *loop, struct sim_model *model) {
 }
 
 void calls_close(struct calls **calls) {
+    if (*calls)
+        seen_free(&(*calls)->seen);
     free(*calls);
     *calls = NULL;
 }
@@ -89,6 +101,7 @@ static const char *read_body(struct call *call) {
     const cJSON *root = json_parse(arena, body, length, &errors), *message;
     const cJSON *messages = cJSON_GetObjectItemCaseSensitive(root, "messages");
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(root, "model");
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(root, "stream_options");
     if (!cJSON_IsArray(messages) || !messages->child)
         return "send a JSON object with a list of messages";
     cJSON_ArrayForEach(message, messages) {
@@ -102,78 +115,166 @@ static const char *read_body(struct call *call) {
     call->system = buffer_text(&system);
     call->user = buffer_text(&user);
     call->name = cJSON_IsString(name) ? name->valuestring : "moru-sim";
+    call->stream = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "stream"));
+    call->stream_usage = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options, "include_usage"));
     return NULL;
 }
 
-static void respond_error(struct http_request *http, int status, const char *type, const char *message) {
-    const char *body =
-        arena_format(http_arena(http), "{\"error\": {\"message\": \"%s\", \"type\": \"%s\"}}", message, type);
-    http_respond(http, status, "application/json", body, strlen(body));
+static void respond(struct call *call, int status, const struct buffer *body) {
+    call->calls->statuses[status]++;
+    http_respond(call->http, status, "application/json", body->data, body->length);
+}
+
+static void respond_error(
+    struct call *call, int status, const char *type, const char *code, const char *message) {
+    struct buffer body = buffer_in(http_arena(call->http));
+    completion_write_error(&body, type, code, message);
+    respond(call, status, &body);
+}
+
+/* The next event, or half JSON; then the end, whole or cut. */
+static void send_next(void *context) {
+    struct call *call = context;
+    const char *event = call->parts_left ? memmem(call->parts, call->parts_left, "\n\n", 2) : NULL;
+    size_t length = event ? (size_t)(event - call->parts) + 2 : call->parts_left;
+    if (length) {
+        http_send_part(call->http, call->parts, length);
+        call->parts += length;
+        call->parts_left -= length;
+    } else {
+        http_end_parts(call->http, call->parts_break);
+        end(call);
+    }
+}
+
+static void respond_parts(
+    struct call *call, const char *type, const char *bytes, size_t length, bool breaks) {
+    call->parts = bytes;
+    call->parts_left = length;
+    call->parts_break = breaks;
+    call->calls->statuses[200]++;
+    http_respond_parts(call->http, 200, type, send_next, call);
 }
 
 /* What a model's JSON looks like when it breaks off. */
-static const char *broken(struct call *call, enum role role, const char *text) {
-    bool json = role == ROLE_JUDGE || role == ROLE_ANALYST;
+static const char *broken(struct call *call, const char *text) {
+    bool json = call->role == ROLE_JUDGE || call->role == ROLE_ANALYST;
     if (!json || chance_share(call->chance, 3) >= sim_settings.bad_json_share)
         return text;
     call->calls->broken++;
     return arena_copy(http_arena(call->http), text, strlen(text) / 2);
 }
 
-static void answer(struct call *call) {
-    struct arena *arena = http_arena(call->http);
+static const char *half(struct call *call, const char *text) {
+    size_t length = strlen(text) / 2;
+    while (length && ((unsigned char)text[length] & 0xc0) == 0x80)
+        length--;
+    return arena_copy(http_arena(call->http), text, length);
+}
+
+static struct completion complete(struct call *call) {
     enum role role;
-    const char *text = sim_model_answer(call->calls->model, arena, call->system, call->user, &role);
-    text = broken(call, role, text);
-    call->calls->answered[role]++;
-    size_t prompt_tokens = (strlen(call->system) + strlen(call->user)) / 4 + 1, tokens = strlen(text) / 4 + 1;
-    struct buffer body = buffer_in(arena);
-    buffer_format(&body,
-        "{\"id\":\"chatcmpl-%016llx\",\"object\":\"chat.completion\",\"created\":0,\"model\":",
-        (unsigned long long)call->chance);
-    json_write_string(&body, call->name);
-    buffer_string(&body,
-        ",\"choices\":[{\"index\":0,\"finish_reason\":\"stop\",\"message\":{\"role\":\"assistant\","
-        "\"content\":");
-    json_write_string(&body, text);
-    buffer_format(&body,
-        "}}],\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,\"total_tokens\":%zu}}",
-        prompt_tokens, tokens, prompt_tokens + tokens);
-    http_respond(call->http, 200, "application/json", body.data, body.length);
+    const char *text =
+        sim_model_answer(call->calls->model, http_arena(call->http), call->system, call->user, &role);
+    struct completion completion = {.id = call->chance,
+        .model = call->name,
+        .text = broken(call, text),
+        .finish_reason = "stop",
+        .prompt_tokens = (strlen(call->system) + strlen(call->user)) / 4 + 1,
+        .reasoning_tokens = (size_t)sim_settings.reasoning_tokens};
+    if (call->fate == FATE_REFUSED) {
+        completion.text = NULL;
+        completion.refusal = "I cannot help with that.";
+    } else if (call->fate == FATE_EMPTY || call->fate == FATE_FILTERED) {
+        completion.text = "";
+        completion.finish_reason = call->fate == FATE_EMPTY ? "stop" : "content_filter";
+    } else if (call->fate == FATE_LENGTH) {
+        completion.text = half(call, completion.text);
+        completion.finish_reason = "length";
+    }
+    completion.cached_tokens = (size_t)((double)completion.prompt_tokens * sim_settings.cached_share);
+    completion.completion_tokens =
+        (completion.text ? strlen(completion.text) / 4 + 1 : 1) + completion.reasoning_tokens;
+    return completion;
+}
+
+/* Returns whether the call has ended; else its parts are on their way. */
+static bool answer(struct call *call) {
+    struct buffer body = buffer_in(http_arena(call->http));
+    struct completion completion = complete(call);
+    bool cut = call->fate == FATE_CUT_BODY, halved = cut || call->fate == FATE_HALF_JSON;
+    size_t unended;
+    call->calls->answered[call->role]++;
+    call->calls->answer_ns += uv_hrtime() - call->taken_ns;
+    if (!halved) {
+        bool is_new;
+        seen_find(&call->calls->seen, call->hash, &is_new)->answered = true;
+    }
+    if (call->stream) {
+        completion_write_stream(&body, &completion, call->stream_usage, &unended);
+        call->calls->streamed++;
+        respond_parts(call, "text/event-stream", body.data, halved ? unended : body.length, cut);
+        return false;
+    }
+    completion_write(&body, &completion);
+    if (halved)
+        body.length /= 2;
+    if (cut)
+        respond_parts(call, "application/json", body.data, body.length, true);
+    else
+        respond(call, 200, &body);
+    return !cut;
 }
 
 static void refuse(struct call *call) {
     char seconds[24];
     snprintf(seconds, sizeof seconds, "%lld", (long long)sim_settings.retry_after_s);
-    call->calls->rate_limited++;
-    http_add_header(call->http, "Retry-After", seconds);
-    respond_error(call->http, 429, "rate_limit_error", "too many requests");
+    if (sim_settings.retry_after_s >= 0)
+        http_add_header(call->http, "Retry-After", seconds);
+    respond_error(call, 429, "rate_limit_error", "rate_limit_exceeded", "too many requests");
+}
+
+/* As OpenAI words them. */
+static void respond_error_status(struct call *call) {
+    int status = (int)sim_settings.error_status;
+    if (status == 401)
+        respond_error(call, status, "invalid_request_error", "invalid_api_key", "Incorrect API key provided");
+    else if (status == 429)
+        respond_error(call, status, "rate_limit_error", "rate_limit_exceeded", "too many requests");
+    else if (status < 500)
+        respond_error(call, status, "invalid_request_error", NULL, "the request is not what it should be");
+    else
+        respond_error(call, status, "server_error", NULL, "the model broke down");
+}
+
+/* Returns whether the call has ended. */
+static bool meet(struct call *call) {
+    switch (call->fate) {
+    case FATE_ERROR:
+        respond_error_status(call);
+        return true;
+    case FATE_RATE_LIMITED:
+        refuse(call);
+        return true;
+    case FATE_HANGS:
+        respond_error(call, 504, "timeout", NULL, "the model hung");
+        return true;
+    case FATE_CUT:
+        http_drop(call->http);
+        return true;
+    case FATE_CONTEXT:
+        respond_error(call, 400, "invalid_request_error", "context_length_exceeded",
+            "This model's maximum context length is 8192 tokens. Please reduce the length of the messages.");
+        return true;
+    default:
+        return answer(call);
+    }
 }
 
 static void on_due(uv_timer_t *timer) {
     struct call *call = (struct call *)timer;
-    if (call->fate == FATE_ERROR) {
-        call->calls->errors++;
-        respond_error(call->http, 500, "server_error", "the model broke down");
-    } else if (call->fate == FATE_RATE_LIMITED) {
-        refuse(call);
-    } else if (call->fate == FATE_HANGS) {
-        respond_error(call->http, 504, "timeout", "the model hung");
-    } else {
-        answer(call);
-    }
-    end(call);
-}
-
-static enum fate draw_fate(uint64_t chance) {
-    double share = chance_share(chance, 1);
-    if (share < sim_settings.error_share)
-        return FATE_ERROR;
-    share -= sim_settings.error_share;
-    if (share < sim_settings.rate_limit_share)
-        return FATE_RATE_LIMITED;
-    share -= sim_settings.rate_limit_share;
-    return share < sim_settings.hang_share ? FATE_HANGS : FATE_ANSWERED;
+    if (meet(call))
+        end(call);
 }
 
 /* A refusal comes at once, as it does in life. */
@@ -185,8 +286,31 @@ static void schedule(struct call *call) {
         wait = HANGS_FOR_MS;
     } else if (call->fate == FATE_RATE_LIMITED) {
         wait = 0;
+    } else if (call->fate == FATE_SLOW) {
+        wait += (double)sim_settings.slow_ms;
     }
     uv_timer_start(&call->timer, on_due, (uint64_t)wait, 0);
+}
+
+static bool is_meant(enum role role) {
+    const char *of = sim_settings.fates_of;
+    return strcmp(of, "all") == 0 || strcmp(of, ROLE_NAMES[role]) == 0;
+}
+
+/* What the call is, whether it came before, and what befalls it. */
+static void know(struct call *call) {
+    struct calls *calls = call->calls;
+    bool is_new;
+    call->role = sim_model_role(calls->model, http_arena(call->http), call->system);
+    call->hash = chance_of(0, call->system, call->user);
+    const struct seen_call *seen = seen_find(&calls->seen, call->hash, &is_new);
+    calls->repeats[call->role] += !is_new;
+    calls->repeats_of_answered[call->role] += seen->answered;
+    if (!limits_take(&calls->limits, call->http, uv_now(calls->loop), calls->in_flight))
+        call->fate = FATE_RATE_LIMITED;
+    else if (is_meant(call->role))
+        call->fate = fate_draw(call->chance);
+    calls->fates[call->fate]++;
 }
 
 void calls_take(struct calls *calls, struct http_request *http) {
@@ -194,7 +318,7 @@ void calls_take(struct calls *calls, struct http_request *http) {
     struct call *call = calloc(1, sizeof *call);
     if (!call)
         abort();
-    *call = (struct call){.calls = calls, .http = http};
+    *call = (struct call){.calls = calls, .http = http, .taken_ns = uv_hrtime()};
     uv_timer_init(calls->loop, &call->timer);
     snprintf(number, sizeof number, "%lld", (long long)calls->taken++);
     call->chance = chance_of((uint64_t)sim_settings.seed, "call", number);
@@ -202,28 +326,42 @@ void calls_take(struct calls *calls, struct http_request *http) {
         calls->peak_in_flight = calls->in_flight;
     const char *wrong = read_body(call);
     if (wrong) {
-        calls->bad_requests++;
-        respond_error(http, 400, "invalid_request_error", wrong);
+        respond_error(call, 400, "invalid_request_error", NULL, wrong);
         end(call);
         return;
     }
-    call->fate = draw_fate(call->chance);
+    know(call);
     http_on_leave(http, on_left, call);
     schedule(call);
 }
 
+static void write_counts(
+    struct buffer *json, const char *name, const char *const *names, const int64_t *counts, int count) {
+    buffer_format(json, "\"%s\":{", name);
+    for (int i = 0; i < count; i++)
+        buffer_format(json, "%s\"%s\":%lld", i ? "," : "", names[i], (long long)counts[i]);
+    buffer_string(json, "},");
+}
+
+static void write_statuses(struct buffer *json, const int64_t *statuses) {
+    buffer_format(json, "\"statuses\":{\"200\":%lld", (long long)statuses[200]);
+    for (int status = 201; status < STATUSES; status++)
+        if (statuses[status] || status == 400 || status == 429 || status == 500)
+            buffer_format(json, ",\"%d\":%lld", status, (long long)statuses[status]);
+    buffer_string(json, "},");
+}
+
 void calls_write_stats(const struct calls *calls, struct buffer *json) {
-    int64_t answered = 0;
-    buffer_format(json, "{\"calls\":%lld,\"roles\":{", (long long)calls->taken);
-    for (int i = 0; i < ROLES; i++) {
-        buffer_format(json, "%s\"%s\":%lld", i ? "," : "", ROLE_NAMES[i], (long long)calls->answered[i]);
-        answered += calls->answered[i];
-    }
-    buffer_format(json, "},\"statuses\":{\"200\":%lld,\"400\":%lld,\"429\":%lld,\"500\":%lld},",
-        (long long)answered, (long long)calls->bad_requests, (long long)calls->rate_limited,
-        (long long)calls->errors);
+    buffer_format(json, "{\"calls\":%lld,\"distinct\":%zu,", (long long)calls->taken, calls->seen.used);
+    write_counts(json, "roles", ROLE_NAMES, calls->answered, ROLES);
+    write_counts(json, "repeats", ROLE_NAMES, calls->repeats, ROLES);
+    write_counts(json, "repeats_of_answered", ROLE_NAMES, calls->repeats_of_answered, ROLES);
+    write_counts(json, "fates", FATE_NAMES, calls->fates, FATES);
+    write_statuses(json, calls->statuses);
     buffer_format(json,
-        "\"broken_json\":%lld,\"hung\":%lld,\"left\":%lld,\"in_flight\":%lld,\"peak_in_flight\":%lld}",
-        (long long)calls->broken, (long long)calls->hung, (long long)calls->left, (long long)calls->in_flight,
+        "\"answer_seconds\":%.6f,\"streamed\":%lld,\"broken_json\":%lld,\"hung\":%lld,\"left\":%lld,"
+        "\"in_flight\":%lld,\"peak_in_flight\":%lld}",
+        (double)calls->answer_ns / 1e9, (long long)calls->streamed, (long long)calls->broken,
+        (long long)calls->hung, (long long)calls->left, (long long)calls->in_flight,
         (long long)calls->peak_in_flight);
 }

@@ -5,14 +5,19 @@
 #include <string.h>
 
 #include "shared/arena.h"
+#include "shared/http_private.h"
 #include "shared/http_server.h"
 #include "tests/sim/calls.h"
+#include "tests/sim/control.h"
 #include "tests/sim/settings.h"
+
+enum { DIES_AFTER_MS = 10, PEM_BYTES_MAX = 65536 };
 
 struct sim {
     uv_loop_t loop;
     uv_signal_t signals[2];
-    struct http_server *server;
+    uv_timer_t death;           /* when it dies, and when it comes back */
+    struct http_server *server; /* NULL while it is dead */
     struct sim_model *model;
     struct calls *calls;
 };
@@ -40,11 +45,25 @@ static void stats(struct http_request *http, void *context) {
     http_respond(http, 200, "application/json", body.data, body.length);
 }
 
+static void on_death(uv_timer_t *timer);
+
+/* A moment later: not inside a handler, and after the answer. */
+static void die_if_told(struct sim *sim) {
+    if (sim_settings.dead_ms)
+        uv_timer_start(&sim->death, on_death, DIES_AFTER_MS, 0);
+}
+
+static void control(struct http_request *http, void *context) {
+    if (control_take(http))
+        die_if_told(context);
+}
+
 static const struct http_route routes[] = {
     {"POST", "/v1/chat/completions", completions},
     {"GET", "/v1/models", models},
     {"GET", "/health", health},
     {"GET", "/stats", stats},
+    {"POST", "/control", control},
     {0},
 };
 
@@ -64,13 +83,50 @@ static bool choose_port(void) {
     return !port || !*port || strcmp(port, "0") == 0 || setenv("LISTEN_PORT", port, 1) == 0;
 }
 
+static void come_back(uv_timer_t *timer) {
+    struct sim *sim = timer->data;
+    sim->server = http_server_open(&sim->loop, routes, sim);
+    if (!sim->server)
+        uv_timer_start(timer, come_back, DIES_AFTER_MS, 0);
+}
+
+static void on_death(uv_timer_t *timer) {
+    struct sim *sim = timer->data;
+    uv_timer_start(timer, come_back, (uint64_t)sim_settings.dead_ms, 0);
+    sim_settings.dead_ms = 0;
+    http_server_close(&sim->server);
+}
+
 static void on_signal(uv_signal_t *handle, int number) {
     struct sim *sim = handle->data;
     (void)number;
     http_server_close(&sim->server);
+    if (!uv_is_closing((uv_handle_t *)&sim->death))
+        uv_close((uv_handle_t *)&sim->death, NULL);
     for (int i = 0; i < 2; i++)
         if (!uv_is_closing((uv_handle_t *)&sim->signals[i]))
             uv_close((uv_handle_t *)&sim->signals[i], NULL);
+}
+
+/* The text of a file; NULL, said on standard error, when it cannot be read. */
+static const char *read_pem(const char *path) {
+    static char texts[2][PEM_BYTES_MAX];
+    static int used;
+    FILE *file = fopen(path, "r");
+    size_t length = file ? fread(texts[used], 1, PEM_BYTES_MAX - 1, file) : 0;
+    if (file)
+        (void)fclose(file);
+    if (!length)
+        fprintf(stderr, "cannot read %s\n", path);
+    return length ? texts[used++] : NULL;
+}
+
+static bool choose_tls(void) {
+    if (!*sim_settings.tls_certificate)
+        return true;
+    http_settings.tls_certificate = read_pem(sim_settings.tls_certificate);
+    http_settings.tls_key = read_pem(sim_settings.tls_key);
+    return http_settings.tls_certificate && http_settings.tls_key;
 }
 
 static bool serve(struct sim *sim) {
@@ -78,9 +134,13 @@ static bool serve(struct sim *sim) {
     int numbers[] = {SIGTERM, SIGINT};
     sim->model = sim_model_open(&options);
     sim->calls = calls_open(&sim->loop, sim->model);
-    sim->server = http_server_open(&sim->loop, routes, sim);
+    sim->server = choose_tls() ? http_server_open(&sim->loop, routes, sim) : NULL;
     if (!sim->server)
         return false;
+    http_settings.port = http_server_port(sim->server);
+    uv_timer_init(&sim->loop, &sim->death);
+    sim->death.data = sim;
+    die_if_told(sim);
     for (int i = 0; i < 2; i++) {
         uv_signal_init(&sim->loop, &sim->signals[i]);
         sim->signals[i].data = sim;

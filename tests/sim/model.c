@@ -89,6 +89,10 @@ static const char *judge(const struct sim_model *model, struct arena *arena, con
     return judge_answer(arena, input, output, model->options.noise, model->options.seed);
 }
 
+enum role sim_model_role(struct sim_model *model, struct arena *arena, const char *system) {
+    return know(model, arena, system)->role;
+}
+
 const char *sim_model_answer(
     struct sim_model *model, struct arena *arena, const char *system, const char *user, enum role *role) {
     const struct sim_options *options = &model->options;

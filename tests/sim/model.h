@@ -22,6 +22,9 @@ struct sim_options {
 struct sim_model *sim_model_open(const struct sim_options *options);
 void sim_model_close(struct sim_model **model);
 
+/* The part that a system prompt (or "") asks for. */
+enum role sim_model_role(struct sim_model *model, struct arena *arena, const char *system);
+
 /* system may be "". The answer is in arena; *role says which part it took. */
 const char *sim_model_answer(
     struct sim_model *model, struct arena *arena, const char *system, const char *user, enum role *role);

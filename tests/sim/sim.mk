@@ -2,7 +2,7 @@
 SIM_SOURCES := $(wildcard tests/sim/*.c)
 # What its unit tests link: all but the program itself, or but what serves.
 SIM_SERVED_SOURCES := $(filter-out tests/sim/main.c,$(SIM_SOURCES))
-SIM_MODEL_SOURCES := $(filter-out tests/sim/calls.c tests/sim/settings.c,$(SIM_SERVED_SOURCES))
+SIM_MODEL_SOURCES := $(filter-out $(patsubst %,tests/sim/%.c,calls control fates limits settings),$(SIM_SERVED_SOURCES))
 test_sim_calls_SOURCES := $(SIM_SERVED_SOURCES)
 test_sim_healing_SOURCES := $(SIM_MODEL_SOURCES) workers/evaluator/rules.c $(wildcard workers/evaluator/scan*.c)
 test_sim_orders_SOURCES := $(SIM_MODEL_SOURCES)

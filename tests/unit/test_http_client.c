@@ -21,10 +21,14 @@ static char url[64];
 
 struct heard {
     int count, status;
+    enum http_call_end end;
     bool timed_out;
     char error[300];
     char *body;
     int64_t retry_after_ms;
+    char requests_left[50]; /* of the answer's header X-RateLimit-Remaining-Requests; "none" */
+    char *streamed;         /* what data was given, in one */
+    size_t most_streamed;   /* past it data says stop; 0: never */
 };
 
 static void hear(void *context, const struct http_call_answer *answer) {
@@ -32,11 +36,15 @@ static void hear(void *context, const struct http_call_answer *answer) {
     heard->count++;
     uv_stop(&loop); /* a turn that began with timers would wait for more events */
     heard->status = answer->status;
+    heard->end = answer->end;
     heard->timed_out = answer->timed_out;
     heard->retry_after_ms = answer->retry_after_ms;
     assert_int_equal(answer->length, strlen(answer->body));
     assert_true(answer->seconds >= 0);
     assert_true((answer->error == NULL) == (answer->status != 0));
+    assert_true((answer->end == HTTP_CALL_ANSWERED) == (answer->status != 0));
+    const char *header = http_call_header(answer, "x-ratelimit-remaining-requests");
+    snprintf(heard->requests_left, sizeof heard->requests_left, "%s", header ? header : "none");
     snprintf(heard->error, sizeof heard->error, "%s", answer->error ? answer->error : "");
     free(heard->body);
     heard->body = strdup(answer->body);
@@ -158,6 +166,147 @@ static void says_why_nothing_came(void **state) {
     }
 }
 
+static void tells_the_timeouts_apart(void **state) {
+    (void)state;
+    static const char *const headers[] = {"A: b", NULL};
+    char tls[64];
+    snprintf(tls, sizeof tls, "https://127.0.0.1:%d/", server.port);
+    struct {
+        const char *url, *answer;
+        int64_t connect_ms, first_byte_ms, whole_ms;
+        enum http_call_end end;
+        const char *error;
+    } cases[] = {
+        /* The server never says a word of TLS. */
+        {tls, NULL, 30, 5000, 10000, HTTP_CALL_CONNECT_TIMEOUT, "no connection within 30 ms"},
+        {url, NULL, 5000, 30, 10000, HTTP_CALL_FIRST_BYTE_TIMEOUT, "no first byte of an answer within 30 ms"},
+        {url, NULL, 5000, 0, 40, HTTP_CALL_WHOLE_TIMEOUT, "no whole answer within 40 ms"},
+        {url, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", 5000, 300, 400, HTTP_CALL_WHOLE_TIMEOUT,
+            "no whole answer within 400 ms"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct heard heard = {0};
+        server.answer = cases[i].answer;
+        struct http_call_request request = {.url = cases[i].url,
+            .headers = headers,
+            .body = "x",
+            .length = 1,
+            .connect_timeout_ms = cases[i].connect_ms,
+            .first_byte_timeout_ms = cases[i].first_byte_ms,
+            .timeout_ms = cases[i].whole_ms,
+            .answer_bytes_max = 100};
+        http_client_post(client, &request, hear, &heard);
+        await(&heard, 1);
+        assert_int_equal(heard.end, cases[i].end);
+        assert_string_equal(heard.error, cases[i].error);
+        assert_true(heard.timed_out);
+        free(heard.body);
+    }
+}
+
+static void tells_how_it_failed(void **state) {
+    (void)state;
+    struct heard heard = post_and_await("http://127.0.0.1:1/", 5000, 100);
+    assert_int_equal(heard.end, HTTP_CALL_UNREACHABLE);
+    free(heard.body);
+    heard = post_and_await("http://name.invalid/", 20000, 100);
+    assert_int_equal(heard.end, HTTP_CALL_UNREACHABLE);
+    free(heard.body);
+    heard = post_and_await("not a url", 5000, 100);
+    assert_int_equal(heard.end, HTTP_CALL_OTHER);
+    free(heard.body);
+    server.cuts = true;
+    server.answer = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
+    heard = post_and_await(url, 5000, 1000);
+    assert_int_equal(heard.end, HTTP_CALL_CUT);
+    free(heard.body);
+    heard = post_and_await(url, 5000, 3);
+    assert_int_equal(heard.end, HTTP_CALL_TOO_LONG);
+    free(heard.body);
+}
+
+static bool stream(void *context, const char *bytes, size_t length) {
+    struct heard *heard = context;
+    size_t before = strlen(heard->streamed);
+    heard->streamed = realloc(heard->streamed, before + length + 1);
+    memcpy(heard->streamed + before, bytes, length);
+    heard->streamed[before + length] = '\0';
+    return !heard->most_streamed || before + length <= heard->most_streamed;
+}
+
+static struct heard stream_and_await(const char *answer, size_t most, size_t most_streamed) {
+    struct heard heard = {.streamed = strdup(""), .most_streamed = most_streamed};
+    struct http_call_request request = {.url = url,
+        .body = "x",
+        .length = 1,
+        .connect_timeout_ms = 5000,
+        .timeout_ms = 5000,
+        .answer_bytes_max = most,
+        .data = stream};
+    server.answer = answer;
+    http_client_post(client, &request, hear, &heard);
+    await(&heard, 1);
+    return heard;
+}
+
+static void forget(struct heard *heard) {
+    free(heard->body);
+    free(heard->streamed);
+}
+
+static void a_streamed_answer_comes_as_it_comes(void **state) {
+    (void)state;
+    static const char PIECES[] =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n";
+    char whole[200];
+    snprintf(whole, sizeof whole, "%s0\r\n\r\n", PIECES);
+    struct heard heard = stream_and_await(whole, 11, 0);
+    assert_int_equal(heard.status, 200);
+    assert_string_equal(heard.streamed, "hello world");
+    assert_string_equal(heard.body, "");
+    forget(&heard);
+    heard = stream_and_await(whole, 10, 0);
+    assert_int_equal(heard.end, HTTP_CALL_TOO_LONG);
+    forget(&heard);
+    heard = stream_and_await(whole, 100, 3);
+    assert_int_equal(heard.end, HTTP_CALL_STOPPED);
+    assert_int_equal(heard.status, 0);
+    forget(&heard);
+    server.cuts = true;
+    heard = stream_and_await(PIECES, 100, 0);
+    assert_int_equal(heard.end, HTTP_CALL_CUT);
+    assert_string_equal(heard.streamed, "hello world");
+    forget(&heard);
+}
+
+static void the_body_of_an_error_is_not_streamed(void **state) {
+    (void)state;
+    char *answer = stub_format(429, "X-RateLimit-Remaining-Requests: 0\r\n", "slow down");
+    struct heard heard = stream_and_await(answer, 100, 0);
+    assert_int_equal(heard.status, 429);
+    assert_string_equal(heard.body, "slow down");
+    assert_string_equal(heard.streamed, "");
+    assert_string_equal(heard.requests_left, "0");
+    forget(&heard);
+    free(answer);
+}
+
+static void headers_are_those_of_the_answer(void **state) {
+    (void)state;
+    char *with = stub_format(200, "x-ratelimit-REMAINING-requests: 59\r\n", ""),
+         *without = stub_format(200, "", "");
+    server.answer = with;
+    struct heard heard = post_and_await(url, 5000, 100);
+    assert_string_equal(heard.requests_left, "59");
+    free(heard.body);
+    server.answer = without;
+    heard = post_and_await(url, 5000, 100);
+    assert_string_equal(heard.requests_left, "none");
+    free(heard.body);
+    free(with);
+    free(without);
+}
+
 static void a_cut_answer_is_none(void **state) {
     (void)state;
     static const char *const answers[] = {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
@@ -190,7 +339,7 @@ static void a_long_answer_is_an_error(void **state) {
 
 static int64_t retry_after(const char *value) {
     char header[128];
-    snprintf(header, sizeof header, "Retry-After: %s\r\n", value);
+    snprintf(header, sizeof header, "Retry-After%s%s\r\n", value[0] == '-' ? "" : ": ", value);
     char *answer = stub_format(429, header, "");
     server.answer = answer;
     struct heard heard = post_and_await(url, 5000, 10);
@@ -211,6 +360,8 @@ static void reads_retry_after(void **state) {
     assert_int_equal(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), 0);
     assert_in_range(retry_after(date), 1000, 100000);
     assert_int_equal(retry_after("soon"), -1);
+    assert_int_equal(retry_after("-Ms: 1500"), 1500);
+    assert_int_equal(retry_after("-Ms: 1500\r\nRetry-After: 2"), 1500);
     assert_int_equal(retry_after("99999999999999999999"), 7LL * 24 * 3600 * 1000);
 }
 
@@ -309,6 +460,11 @@ int main(void) {
         TEST(reuses_connections),
         TEST(serves_many_at_once_by_name),
         TEST(times_out),
+        TEST(tells_the_timeouts_apart),
+        TEST(tells_how_it_failed),
+        TEST(a_streamed_answer_comes_as_it_comes),
+        TEST(the_body_of_an_error_is_not_streamed),
+        TEST(headers_are_those_of_the_answer),
         TEST(says_why_nothing_came),
         TEST(a_cut_answer_is_none),
         TEST(a_long_answer_is_an_error),

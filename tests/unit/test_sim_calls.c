@@ -5,6 +5,7 @@
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "tests/sim/calls.h"
+#include "tests/sim/control.h"
 #include "tests/sim/settings.h"
 
 enum { BODY_MAX = 65536, CALLS = 40 };
@@ -18,7 +19,13 @@ static void take(struct http_request *http, void *context) {
     calls_take(calls, http);
 }
 
-static const struct http_route routes[] = {{"POST", "/v1/chat/completions", take}, {0}};
+static void control(struct http_request *http, void *context) {
+    (void)context;
+    (void)control_take(http);
+}
+
+static const struct http_route routes[] = {
+    {"POST", "/v1/chat/completions", take}, {"POST", "/control", control}, {0}};
 
 static int set_up(void **state) {
     (void)state;
@@ -26,7 +33,12 @@ static int set_up(void **state) {
         .body_bytes_max = BODY_MAX,
         .connections_max = 1000,
         .idle_timeout_ms = 60000};
-    sim_settings = (struct sim_settings){.seed = 3, .retry_after_s = 7, .analyst = "good", .author = "good"};
+    sim_settings = (struct sim_settings){.seed = 3,
+        .retry_after_s = 7,
+        .error_status = 500,
+        .fates_of = "all",
+        .analyst = "good",
+        .author = "good"};
     struct sim_options options = sim_settings_options();
     arena = arena_create(0);
     model = sim_model_open(&options);
@@ -44,16 +56,23 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static const char *post(const char *system, const char *user) {
+static const char *post_to(const char *path, const char *body) {
+    return arena_format(arena,
+        "POST %s HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", path,
+        strlen(body), body);
+}
+
+static const char *post_with(const char *member, const char *system, const char *user) {
     const char *body = arena_format(arena,
-        "{\"model\": \"any\", \"messages\": [{\"role\": \"system\", \"content\": \"%s\"}, {\"role\": "
+        "{\"model\": \"any\", %s\"messages\": [{\"role\": \"system\", \"content\": \"%s\"}, {\"role\": "
         "\"user\", \"content\": "
         "[{\"type\": \"text\", \"text\": \"%s\"}]}]}",
-        system, user);
-    return arena_format(arena,
-        "POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: "
-        "%zu\r\n\r\n%s",
-        strlen(body), body);
+        member, system, user);
+    return post_to("/v1/chat/completions", body);
+}
+
+static const char *post(const char *system, const char *user) {
+    return post_with("", system, user);
 }
 
 static const char *good(void) {
@@ -161,6 +180,158 @@ static void test_judgements_break_off_as_set(void **state) {
     check_stats("\"broken_json\":1");
 }
 
+/* All that a call on a connection of its own gets before the server closes it. */
+static const char *until_closed(const char *request) {
+    struct client client = client_open();
+    client_send(&client, request);
+    client_wait_end(&client);
+    const char *text = arena_string(arena, client.text);
+    client_close(&client);
+    return text;
+}
+
+static void test_each_fate_is_met(void **state) {
+    (void)state;
+    static const struct {
+        double *share;
+        const char *status, *part;
+    } fates[] = {
+        {&sim_settings.refusal_share, "200", "\"content\":null,\"refusal\":\"I cannot"},
+        {&sim_settings.filter_share, "200", "\"finish_reason\":\"content_filter\""},
+        {&sim_settings.empty_share, "200", "\"content\":\"\"}}]"},
+        {&sim_settings.length_share, "200", "\"finish_reason\":\"length\""},
+        {&sim_settings.context_share, "400", "\"code\":\"context_length_exceeded\""},
+    };
+    for (size_t i = 0; i < sizeof fates / sizeof *fates; i++) {
+        *fates[i].share = 1;
+        expect(good(), fates[i].status, fates[i].part);
+        *fates[i].share = 0;
+    }
+    sim_settings.half_json_share = 1;
+    char *answer = ask(good());
+    assert_int_equal(strncmp(answer, "HTTP/1.1 200 ", 13), 0);
+    assert_int_not_equal(answer[strlen(answer) - 1], '}');
+    free(answer);
+    check_stats("\"half_json\":1,\"refused\":1,\"filtered\":1,\"empty\":1,\"length\":1,\"context\":1}");
+}
+
+static void test_errors_have_the_status_that_is_set(void **state) {
+    (void)state;
+    sim_settings.error_share = 1;
+    sim_settings.error_status = 401;
+    expect(good(), "401", "invalid_api_key");
+    sim_settings.error_status = 503;
+    expect(good(), "503", "server_error");
+    sim_settings.error_share = 0;
+    sim_settings.rate_limit_share = 1;
+    sim_settings.retry_after_s = -1;
+    char *answer = ask(good());
+    assert_int_equal(strncmp(answer, "HTTP/1.1 429 ", 13), 0);
+    assert_null(strstr(answer, "Retry-After"));
+    free(answer);
+}
+
+static void test_connections_are_cut(void **state) {
+    (void)state;
+    sim_settings.cut_share = 1;
+    assert_string_equal(until_closed(good()), "");
+    sim_settings.cut_share = 0;
+    sim_settings.cut_body_share = 1;
+    const char *text = until_closed(good());
+    assert_int_equal(strncmp(text, "HTTP/1.1 200 ", 13), 0);
+    assert_non_null(strstr(text, "\"id\":\"chatcmpl-"));
+    assert_null(strstr(text, "\r\n0\r\n"));
+    check_stats("\"in_flight\":0,");
+}
+
+static const char *streamed(void) {
+    const char *request = post_with("\"stream\": true, \"stream_options\": {\"include_usage\": true}, ",
+        "Return only code.", "Write a Python function that reverses a string.");
+    return until_closed(arena_format(
+        arena, "POST /v1/chat/completions HTTP/1.1\r\nConnection: close%s", strchr(request, '\r')));
+}
+
+static void test_an_answer_is_streamed_if_asked_for(void **state) {
+    (void)state;
+    const char *text = streamed();
+    assert_non_null(strstr(text, "Content-Type: text/event-stream\r\n"));
+    assert_non_null(strstr(text, "\"delta\":{\"role\":\"assistant\"}}]}\n\n"));
+    assert_non_null(strstr(text, "\"finish_reason\":\"stop\",\"delta\":{}}]}\n\n"));
+    assert_non_null(strstr(text, "\"choices\":[],\"usage\":{\"prompt_tokens\":"));
+    assert_non_null(strstr(text, "data: [DONE]\n\n"));
+    sim_settings.half_json_share = 1;
+    text = streamed();
+    assert_null(strstr(text, "[DONE]"));
+    assert_non_null(strstr(text, "\r\n0\r\n"));
+    sim_settings.half_json_share = 0;
+    sim_settings.cut_body_share = 1;
+    text = streamed();
+    assert_non_null(strstr(text, "\"delta\":{\"content\":"));
+    assert_null(strstr(text, "\r\n0\r\n"));
+}
+
+static void test_fates_befall_whom_they_are_meant_for(void **state) {
+    (void)state;
+    sim_settings.error_share = 1;
+    sim_settings.fates_of = "judge";
+    expect(good(), "200", "def ");
+    expect(post("Rate relevance, quality and safety.", "Input:\\nhello\\n\\nOutput:\\nhello"), "500",
+        "broke down");
+}
+
+static void test_settings_change_while_it_runs(void **state) {
+    (void)state;
+    expect(post_to("/control", "{\"error_share\": 1, \"error_status\": 403, \"fates_of\": \"author\"}"),
+        "200", "{}");
+    expect(good(), "403", "error");
+    expect(post_to("/control", "{\"error_share\": 0, \"slow_ms\": -1}"), "400", "/slow_ms");
+    expect(post_to("/control", "{\"error_share\": 0, \"latency_ms\": 0.5}"), "400", "/latency_ms");
+    expect(post_to("/control", "{\"error_share\": 0, \"seed\": 1}"), "400", "/seed");
+    expect(post_to("/control", "[]"), "400", "object");
+    expect(good(), "403", "error");
+    expect(post_to("/control", "{\"error_share\": 0}"), "200", "{}");
+    expect(good(), "200", "def ");
+}
+
+static void test_repeats_are_told_from_first_calls(void **state) {
+    (void)state;
+    sim_settings.error_share = 1;
+    expect(good(), "500", "error");
+    sim_settings.error_share = 0;
+    expect(good(), "200", "def ");
+    check_stats("\"distinct\":1,");
+    check_stats("\"repeats\":{\"author\":1,");
+    check_stats("\"repeats_of_answered\":{\"author\":0,");
+    expect(good(), "200", "def ");
+    check_stats("\"repeats\":{\"author\":2,");
+    check_stats("\"repeats_of_answered\":{\"author\":1,");
+}
+
+static void test_limits_refuse_what_is_too_much(void **state) {
+    (void)state;
+    sim_settings.requests_per_s = 2;
+    expect(good(), "200", "x-ratelimit-remaining-requests: 1\r\n");
+    expect(good(), "200", "x-ratelimit-limit-requests: 2\r\n");
+    expect(good(), "429", "Retry-After: 7\r\n");
+    sim_settings.requests_per_s = 0;
+    sim_settings.concurrency_max = 1;
+    sim_settings.latency_ms = 100;
+    struct client first = client_open();
+    client_send(&first, good());
+    wait_for(http_server_pending(server) == 1);
+    expect(good(), "429", "too many requests");
+    free(client_answer(&first));
+    client_close(&first);
+}
+
+static void test_usage_has_its_details(void **state) {
+    (void)state;
+    sim_settings.cached_share = 0.5;
+    sim_settings.reasoning_tokens = 40;
+    expect(good(), "200", "\"prompt_tokens_details\":{\"cached_tokens\":11}");
+    expect(good(), "200", "\"completion_tokens_details\":{\"reasoning_tokens\":40}");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_call_is_answered_with_usage, set_up, tear_down),
@@ -170,6 +341,15 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_the_seed_fixes_each_calls_fate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_hanging_call_ends_when_its_caller_leaves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_judgements_break_off_as_set, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_each_fate_is_met, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_errors_have_the_status_that_is_set, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_connections_are_cut, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_answer_is_streamed_if_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fates_befall_whom_they_are_meant_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_settings_change_while_it_runs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_repeats_are_told_from_first_calls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_limits_refuse_what_is_too_much, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_usage_has_its_details, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

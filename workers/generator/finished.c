@@ -18,7 +18,18 @@ struct asked {
     int64_t run;
     finished_done done;
     void *context;
-    int row; /* of the answer; -1: none */
+    enum finished_found found;
+    struct result *result;     /* NULL unless found */
+    const char *refined_input; /* NULL: none */
+};
+
+/* OFFSET 0 as in STORED_RESULTS. */
+static const struct pg_statement REFINED_INPUTS = {
+    "refined_inputs",
+    "SELECT kept.refined_input, asked.place "
+    "FROM unnest($1::uuid[], $2::int[]) WITH ORDINALITY AS asked(request_id, run, place) "
+    "CROSS JOIN LATERAL (SELECT * FROM refined_inputs r WHERE r.request_id = asked.request_id "
+    "AND r.run = asked.run OFFSET 0) AS kept",
 };
 
 struct batch {
@@ -30,44 +41,65 @@ struct finished {
     struct pg *pg;
     struct batch waiting, sent;
     bool under_way;
+    bool refined; /* REFINED_INPUTS is asked, too */
 };
 
-struct finished *finished_open(struct pg *pg) {
+struct finished *finished_open(struct pg *pg, bool refined) {
     struct finished *finished = calloc(1, sizeof *finished);
     if (!finished)
         abort();
     finished->pg = pg;
+    finished->refined = refined;
     return finished;
-}
-
-static void tell(const struct asked *asked, const struct pg_result *rows) {
-    struct result *result = NULL;
-    enum finished_found found = FINISHED_NOT;
-    if (pg_status(rows) != PG_OK) {
-        found = pg_status(rows) == PG_LOST ? FINISHED_AWAY : FINISHED_FAILED;
-    } else if (asked->row >= 0) {
-        found = FINISHED_BEFORE;
-        result = arena_alloc(asked->arena, sizeof *result);
-        stored_result_read(asked->arena, rows, asked->row, result);
-    }
-    asked->done(asked->context, found, result);
 }
 
 static void send_query(struct finished *finished);
 
-static void on_rows(void *context, const struct pg_result *rows) {
-    struct finished *finished = context;
+static void tell(struct finished *finished) {
     struct batch *told = &finished->sent;
-    if (pg_status(rows) == PG_FAILED)
-        log_error("results_not_read", log_string("reason", pg_message(rows)));
-    for (int row = 0; pg_status(rows) == PG_OK && row < pg_rows(rows); row++)
-        told->asked[stored_result_place(rows, row)].row = row;
     /* Who asks again at once waits for the next query: this one is under way until all are told. */
-    for (size_t i = 0; i < told->count; i++)
-        tell(&told->asked[i], rows);
+    for (size_t i = 0; i < told->count; i++) {
+        const struct asked *asked = &told->asked[i];
+        asked->done(asked->context, asked->found, asked->result, asked->refined_input);
+    }
     told->count = 0;
     finished->under_way = false;
     send_query(finished);
+}
+
+static void take_result(struct asked *asked, const struct pg_result *rows, int row) {
+    asked->found = FINISHED_BEFORE;
+    asked->result = arena_alloc(asked->arena, sizeof *asked->result);
+    stored_result_read(asked->arena, rows, row, asked->result);
+}
+
+static void on_rows(void *context, const struct pg_result *rows) {
+    struct finished *finished = context;
+    struct batch *sent = &finished->sent;
+    enum pg_status status = pg_status(rows);
+    if (status == PG_FAILED)
+        log_error("results_not_read", log_string("reason", pg_message(rows)));
+    for (size_t i = 0; i < sent->count; i++)
+        sent->asked[i].found = status == PG_OK     ? FINISHED_NOT
+                               : status == PG_LOST ? FINISHED_AWAY
+                                                   : FINISHED_FAILED;
+    for (int row = 0; status == PG_OK && row < pg_rows(rows); row++)
+        take_result(&sent->asked[stored_result_place(rows, row)], rows, row);
+    if (!finished->refined)
+        tell(finished);
+}
+
+/* Without them requests are refined again: no reason to stop. */
+static void on_refined_rows(void *context, const struct pg_result *rows) {
+    struct finished *finished = context;
+    if (pg_status(rows) == PG_FAILED)
+        log_error("refined_inputs_not_read", log_string("reason", pg_message(rows)));
+    for (int row = 0; pg_status(rows) == PG_OK && row < pg_rows(rows); row++) {
+        struct asked *asked = &finished->sent.asked[strtoll(pg_value(rows, row, 1), NULL, 10) - 1];
+        if (asked->found == FINISHED_NOT)
+            asked->refined_input = arena_string(asked->arena, pg_value(rows, row, 0));
+    }
+    tell(finished);
 }
 
 static void send_query(struct finished *finished) {
@@ -89,8 +121,10 @@ static void send_query(struct finished *finished) {
     }
     pg_array_end(&ids);
     pg_array_end(&runs);
-    pg_query(finished->pg, &STORED_RESULTS, 2, (const char *const[]){buffer_text(&ids), buffer_text(&runs)},
-        on_rows, finished);
+    const char *values[] = {buffer_text(&ids), buffer_text(&runs)};
+    pg_query(finished->pg, &STORED_RESULTS, 2, values, on_rows, finished);
+    if (finished->refined)
+        pg_query(finished->pg, &REFINED_INPUTS, 2, values, on_refined_rows, finished);
     arena_destroy(&arena);
 }
 
@@ -103,6 +137,7 @@ void finished_ask(struct finished *finished, struct arena *arena, const char *re
         if (!batch->asked)
             abort();
     }
-    batch->asked[batch->count++] = (struct asked){arena, request_id, run, done, context, -1};
+    batch->asked[batch->count++] = (struct asked){
+        .arena = arena, .request_id = request_id, .run = run, .done = done, .context = context};
     send_query(finished);
 }

@@ -16,6 +16,7 @@
 #include "workers/generator/finished.h"
 #include "workers/generator/in_flight.h"
 #include "workers/generator/prompts.h"
+#include "workers/generator/refined.h"
 
 enum { REFINED_CODE_POINTS_MAX = 400000 };
 
@@ -89,6 +90,7 @@ static void end_try(struct work *work) {
     if (failure == POSTPONED) {
         job_postpone(job);
     } else if (failure == FAILS_FOR_NOW) {
+        work->tried = true;
         job_retry(job, work->reason, work->retry_after_ms);
     } else {
         if (job->topic)
@@ -124,6 +126,15 @@ static void failed_call(struct work *work, const struct model_answer *answer) {
         work, answer->status == MODEL_RETRY ? FAILS_FOR_NOW : FAILS_FOR_GOOD, reason, answer->retry_after_ms);
 }
 
+static void keep_refined(struct work *work) {
+    struct generator *state = job_worker(work->job);
+    if (!state->refined || !work->job->topic)
+        return;
+    work->kept = true;
+    refined_keep(
+        state->refined, work->request.envelope.request_id, work->request.envelope.run, work->refined_input);
+}
+
 static void on_refined(void *context, const struct model_answer *answer) {
     struct work *work = context;
     work->waiting--;
@@ -135,6 +146,8 @@ static void on_refined(void *context, const struct model_answer *answer) {
             work->request.user_input; /* nothing of use came: the request stands as it was */
     else
         work->refined_input = arena_copy(work->job->arena, answer->text, answer->length);
+    if (work->refined_input)
+        keep_refined(work);
     if (!work->waiting)
         generate(work);
 }
@@ -151,7 +164,8 @@ static void on_output(void *context, const struct model_answer *answer) {
     generate(work);
 }
 
-static void on_finished(void *context, enum finished_found found, const struct result *result) {
+static void on_finished(
+    void *context, enum finished_found found, const struct result *result, const char *refined_input) {
     struct work *work = context;
     work->waiting--;
     if (found == FINISHED_BEFORE)
@@ -162,6 +176,10 @@ static void on_finished(void *context, enum finished_found found, const struct r
         fail(work, POSTPONED, "Postgres is away", -1);
     else
         fail(work, FAILS_FOR_NOW, "Postgres refused to look for the result", -1);
+    if (refined_input && !work->refined_input) {
+        work->refined_input = refined_input;
+        work->kept = true;
+    }
     if (!work->waiting)
         generate(work);
 }
@@ -293,8 +311,13 @@ static struct work *begin(struct job *job) {
 
 static void ended(struct job *job) {
     struct work *work = job->state;
-    if (work && !work->joined)
-        in_flight_remove(((struct generator *)job_worker(job))->in_flight, work);
+    struct generator *state = job_worker(job);
+    if (!work || work->joined)
+        return;
+    in_flight_remove(state->in_flight, work);
+    /* A job that was deferred ends here, too, and goes on elsewhere. */
+    if (work->kept && !work->tried)
+        refined_forget(state->refined, work->request.envelope.request_id, work->request.envelope.run);
 }
 
 static void handle(struct job *job) {
@@ -303,6 +326,7 @@ static void handle(struct job *job) {
         return;
     work->prompt = work->rehearsed_prompt;
     work->is_new = !job->topic;
+    work->tried = false;
     generate(work);
 }
 
@@ -313,7 +337,9 @@ static void *open_generator(struct run *run) {
     state->run = run;
     state->model = model_open(run_loop(run));
     state->prompts = prompts_open(run_pg(run));
-    state->finished = finished_open(run_pg(run));
+    if (strcmp(model_name(state->model), "mock") != 0)
+        state->refined = refined_open(run_loop(run), run_pg(run));
+    state->finished = finished_open(run_pg(run), state->refined != NULL);
     state->in_flight = in_flight_open();
     return state;
 }
@@ -321,6 +347,7 @@ static void *open_generator(struct run *run) {
 static void close_generator(void *context) {
     struct generator *state = context;
     model_close(&state->model);
+    refined_close(&state->refined);
 }
 
 static struct setting *const settings[] = {model_settings, NULL};

@@ -9,6 +9,7 @@ struct finished;
 struct http_request;
 struct in_flight;
 struct prompts;
+struct refined;
 
 /* Lives as long as the process. */
 struct generator {
@@ -16,6 +17,7 @@ struct generator {
     struct model *model;
     struct prompts *prompts;
     struct finished *finished;
+    struct refined *refined; /* NULL: refining costs nothing, so nothing of it is kept */
     struct in_flight *in_flight;
 };
 
@@ -29,6 +31,8 @@ struct work {
     const char *prompt, *prompt_hash; /* prompt NULL until it is read */
     const char *rehearsed_prompt;     /* NULL unless it is a rehearsal */
     bool is_new;                      /* in this try Postgres has been asked: there is no result yet */
+    bool kept;                        /* its refined input is among those that are kept */
+    bool tried;                       /* a try has failed, and the next one may be another process's */
     bool joined;                      /* it waits for another work on the same request */
     const struct result *stored;      /* the result it turned out to have; NULL: none */
     const char *output;
