@@ -87,6 +87,17 @@ void arena_keep_freed(void) {
     (void)mallopt(M_MMAP_THRESHOLD, 2 * CHUNK_BYTES_MAX);
 }
 
+void arena_give_back(void) {
+    for (size_t class = 0; class < CLASSES; class ++)
+        for (struct chunk *chunk = kept.chunks[class], *previous; chunk; chunk = previous) {
+            previous = chunk->previous;
+            free(chunk);
+        }
+    memset(&kept, 0, sizeof kept);
+    /* Says whether there was anything to give. */
+    (void)malloc_trim(0);
+}
+
 struct arena *arena_create(size_t first_bytes) {
     /* The arena itself stands at the start of its first chunk: one malloc for most jobs. */
     struct chunk *chunk =

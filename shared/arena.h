@@ -13,6 +13,9 @@ struct arena;
  */
 void arena_keep_freed(void);
 
+/* After a burst: what is kept, and every free page of the process, goes to the kernel. Takes milliseconds. */
+void arena_give_back(void);
+
 /* A new arena whose first chunk holds first_bytes (0: a default of 4 KiB). Never NULL: without memory the
  * process aborts, as everywhere in moru. */
 struct arena *arena_create(size_t first_bytes);

@@ -29,6 +29,7 @@ enum {
     DISCARD_BYTES_MAX = 64 << 20, /* of a chunked body that is too long, before its sender is cut off */
     PART_BYTES = 16384,           /* of an answer in parts, that libmicrohttpd asks for at once */
     PASSES_MAX = 8,               /* of MHD_run in one turn of the loop */
+    MANY_CONNECTIONS = 2048,      /* after more than these, memory goes back to the system */
 };
 
 /* Lives as long as the connection, which may bring many requests. */
@@ -53,6 +54,7 @@ struct http_server {
     int open_handles; /* the three above, until libuv has closed them */
     struct http_lingers *lingers;
     LIST_HEAD(, http_request) unsuspended, suspended;
+    size_t connections, connections_most; /* open now, and the most since memory was given back */
     size_t pending;
     bool run_due; /* something was resumed: MHD_run in this turn */
     bool stopped; /* accepting */
@@ -282,7 +284,19 @@ static struct connection *connection_open(struct http_server *server, struct MHD
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
         log_warn("http_delayed", log_string("reason", "a connection refuses TCP_NODELAY"));
     http_watch_add(server->watch, &connection->watched, fd);
+    if (++server->connections > server->connections_most)
+        server->connections_most = server->connections;
     return connection;
+}
+
+/* When many have left, what they held lies between what the others hold: the allocator gives that back only
+ * when it is told to. */
+static void count_closed(struct http_server *server) {
+    server->connections--;
+    if (server->connections_most <= MANY_CONNECTIONS || server->connections > server->connections_most / 2)
+        return;
+    server->connections_most = server->connections;
+    arena_give_back();
 }
 
 static void connection_close(struct connection *connection) {
@@ -291,6 +305,7 @@ static void connection_close(struct connection *connection) {
     connection->server->run_due = true;
     if (connection->lingers && !connection->server->closing)
         http_linger(connection->server->lingers, connection->watched.fd);
+    count_closed(connection->server);
     free(connection);
 }
 
