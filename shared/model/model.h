@@ -16,8 +16,8 @@ struct trace;
 struct model;
 struct model_call;
 
-/* LLM_API_KEY (secret), LLM_BASE_URL, LLM_MODEL, LLM_TIMEOUT_MS, LLM_CONNECT_TIMEOUT_MS, LLM_MAX_TOKENS,
- * LLM_OUTPUT_BYTES_MAX. */
+/* LLM_PROVIDER, LLM_API_KEY (secret), LLM_BASE_URL, LLM_MODEL, LLM_TIMEOUT_MS, LLM_CONNECT_TIMEOUT_MS,
+ * LLM_MAX_TOKENS, LLM_OUTPUT_BYTES_MAX, LLM_STREAM. */
 extern struct setting model_settings[];
 extern struct metric model_metrics[];
 
@@ -26,8 +26,7 @@ extern struct metric model_metrics[];
 struct model_form {
     const char *name;   /* "judgement": letters, digits and _ */
     const char *schema; /* a JSON Schema (2020-12) */
-    /* Whether the text, or the object within it, is of that form; else *why, in arena. NULL: any JSON object.
-     */
+    /* Whether the text, one object in braces, is of that form; else *why, in arena. NULL: any JSON object. */
     bool (*check)(struct arena *arena, const char *text, size_t length, const char **why);
 };
 
@@ -88,7 +87,8 @@ const char *model_error_name(enum model_error error);
 struct model_answer {
     enum model_status status;
     enum model_error error_kind; /* MODEL_ERROR_NONE: MODEL_OK */
-    const char *text;            /* MODEL_OK: valid UTF-8 without NUL, may be ""; borrowed for the call */
+    const char *text;            /* MODEL_OK: valid UTF-8 without NUL, may be "", of a request with a form the
+                                    object that is of it; borrowed for the call */
     size_t length;
     int replaced;           /* NUL and invalid bytes that became U+FFFD in text */
     const char *error;      /* else: why, for people; holds no secret */
@@ -103,11 +103,11 @@ struct model_answer {
 /* answer is borrowed for the call. */
 typedef void (*model_done)(void *context, const struct model_answer *answer);
 
-/* Chooses the provider by the settings: mock without LLM_API_KEY and LLM_BASE_URL, else openai; says in the
- * log which. */
+/* Chooses the provider by the settings, and says in the log which: LLM_PROVIDER; unset, a base URL means
+ * openai, only a key gemini, neither mock. */
 struct model *model_open(uv_loop_t *loop);
 
-/* "mock" or "openai". */
+/* The provider's: "mock", "openai", "gemini", "anthropic". */
 const char *model_name(const struct model *model);
 
 /* One try of a call, as it ended: what is counted, paid for and traced. All of it is borrowed for the call.
