@@ -47,6 +47,7 @@ struct model_request {
     const char *model;             /* a configured model's name; NULL: the process's first */
     struct model_budget *budget;   /* NULL: one of the call's own */
     bool somebody_waits;           /* it rather fails than waits long for a model that is away */
+    int64_t timeout_ms;            /* of one try, set for the provider; 0: LLM_TIMEOUT_MS */
     /* For usage, spans and logs. */
     const char *purpose;       /* refine, generate, judge, analyse, propose */
     const char *request_id;    /* "" : none */
@@ -84,6 +85,14 @@ enum model_error {
 
 const char *model_error_name(enum model_error error);
 
+/* What a server's rate headers say is left of a limit (x-ratelimit-remaining-requests, -reset-requests,
+ * anthropic-ratelimit-requests-remaining, …). Zeroed: nothing was said. */
+struct model_allowance {
+    bool known;
+    int64_t remaining; /* requests or tokens */
+    int64_t reset_ms;  /* from now until the limit is whole again; -1: not said */
+};
+
 struct model_answer {
     enum model_status status;
     enum model_error error_kind; /* MODEL_ERROR_NONE: MODEL_OK */
@@ -93,6 +102,7 @@ struct model_answer {
     int replaced;           /* NUL and invalid bytes that became U+FFFD in text */
     const char *error;      /* else: why, for people; holds no secret */
     int64_t retry_after_ms; /* -1: the model did not say */
+    struct model_allowance requests_left, tokens_left;
     /* 0: not known. prompt_tokens includes the cached ones, completion_tokens the reasoning. */
     int64_t prompt_tokens, cached_tokens, cache_write_tokens, completion_tokens, reasoning_tokens;
     bool cut;          /* the answer ended at max_tokens */
