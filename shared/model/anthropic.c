@@ -150,6 +150,9 @@ static const struct model_protocol PROTOCOL = {
     .read = read_whole,
     .read_event = read_event,
     .error_status = error_status,
+    /* https://docs.anthropic.com/en/api/rate-limits */
+    .allowance = {"anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset",
+        "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"},
 };
 
 const struct model_provider model_anthropic = {

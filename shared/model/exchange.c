@@ -57,10 +57,11 @@ static const char *write_url(struct arena *arena, const struct model_target *tar
 static void check_target(const struct model_target *target) {
     const char *url = target->base_url;
     if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-        model_refuse("LLM_BASE_URL must begin with http:// or https://");
+        model_refuse("LLM_BASE_URL: that of model %s must begin with http:// or https://", target->name);
     for (const char *key = target->api_key; *key; key++)
         if ((unsigned char)*key <= ' ' || *key == 0x7f)
-            model_refuse("LLM_API_KEY must not hold spaces or control characters");
+            model_refuse(
+                "LLM_API_KEY: that of model %s must not hold spaces or control characters", target->name);
 }
 
 void *exchange_open(uv_loop_t *loop, const struct model_target *target) {
@@ -201,6 +202,7 @@ static void on_answer(void *context, const struct http_call_answer *http) {
     answer.text = "";
     answer.retry_after_ms = call->failure.retry_after_ms > http->retry_after_ms ? call->failure.retry_after_ms
                                                                                 : http->retry_after_ms;
+    allowance_read(&call->exchange->protocol->allowance, http, &answer);
     read_answer(call, http, &answer);
     call->done(call->context, &answer);
     arena_destroy(&arena);
@@ -218,7 +220,7 @@ static void post(struct model_call *call) {
         .body = body.data,
         .length = body.length,
         .connect_timeout_ms = model_configuration.connect_timeout_ms,
-        .timeout_ms = model_configuration.timeout_ms,
+        .timeout_ms = call->request->timeout_ms ? call->request->timeout_ms : model_configuration.timeout_ms,
         .answer_bytes_max = output * (call->stream ? STREAMED_BYTES : ESCAPED_BYTES) + AROUND_BYTES,
         .data = call->stream ? on_data : NULL,
     };

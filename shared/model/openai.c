@@ -133,6 +133,9 @@ static const struct model_protocol PROTOCOL = {
     .read_event = read_event,
     .end_mark = "[DONE]",
     .error_status = failure_code,
+    /* https://platform.openai.com/docs/guides/rate-limits */
+    .allowance = {"x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
+        "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"},
 };
 
 const struct model_provider model_openai = {

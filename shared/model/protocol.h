@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 
 #include "shared/buffer.h"
+#include "shared/model/allowance.h"
 #include "shared/model/provider.h"
 
 enum { MODEL_HEADERS_MAX = 4 };
@@ -43,6 +44,7 @@ struct model_protocol {
     int (*error_status)(const cJSON *error);
     /* Makes a failure more precise by what its body says; NULL: the status says all. */
     void (*read_error)(const cJSON *error, struct model_answer *answer);
+    struct allowance_headers allowance;
 };
 
 /* For model_provider rows of protocols. */

@@ -69,9 +69,11 @@ void reading_take(struct model_reading *reading,
 
 void reading_finish(
     struct model_reading *reading, const struct model_target *target, struct model_answer *answer) {
-    int64_t retry_after_ms = answer->retry_after_ms;
+    const struct model_answer before = *answer;
     *answer = reading->answer;
-    answer->retry_after_ms = retry_after_ms;
+    answer->retry_after_ms = before.retry_after_ms;
+    answer->requests_left = before.requests_left;
+    answer->tokens_left = before.tokens_left;
     if (reading->blocked)
         failure_set(answer, MODEL_REJECT, MODEL_ERROR_REFUSED, reading->blocked);
     else if (reading->refusal.length)

@@ -119,9 +119,9 @@ static void reads_a_tools_input_from_a_stream(void **state) {
     (void)state;
     static const struct model_form FORM = {.name = "grade", .schema = "{\"type\":\"object\"}"};
     char *answer = stub_format_stream(
-        STREAM_START STREAM_TEXT EVENT(
-            "content_block_start", ",\"index\":1,\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_1\","
-                                   "\"name\":\"grade\",\"input\":{}}") EVENT("content_block_delta",
+        STREAM_START STREAM_TEXT EVENT("content_block_start",
+            ",\"index\":1,\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_1\","
+            "\"name\":\"grade\",\"input\":{}}") EVENT("content_block_delta",
             ",\"index\":1,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"\"}")
             EVENT("content_block_delta", ",\"index\":1,\"delta\":{\"type\":\"input_json_delta\",\"partial_"
                                          "json\":\"{\\\"points\\\": \"}") EVENT("content_block_delta",
@@ -133,6 +133,19 @@ static void reads_a_tools_input_from_a_stream(void **state) {
         ask_request(&(struct model_request){.system = "", .user = "x", .form = &FORM, .stream = true});
     assert_string_equal(heard.text, "{\"points\": 7}");
     free(answer);
+}
+
+/* https://docs.anthropic.com/en/api/rate-limits#response-headers */
+static void reads_rate_headers(void **state) {
+    (void)state;
+    struct heard heard = ask_answered(200,
+        "anthropic-ratelimit-requests-remaining: 7\r\nanthropic-ratelimit-requests-reset: "
+        "2020-01-01T00:00:00Z\r\n",
+        MESSAGE(TEXT("hi"), "end_turn"));
+    assert_true(heard.answer.requests_left.known);
+    assert_int_equal(heard.answer.requests_left.remaining, 7);
+    assert_int_equal(heard.answer.requests_left.reset_ms, 0);
+    assert_false(heard.answer.tokens_left.known);
 }
 
 static void errors_have_kinds_also_within_a_stream(void **state) {
@@ -183,6 +196,7 @@ int main(void) {
         TEST(a_refusal_is_one),
         TEST(reads_a_stream),
         TEST(reads_a_tools_input_from_a_stream),
+        TEST(reads_rate_headers),
         TEST(errors_have_kinds_also_within_a_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

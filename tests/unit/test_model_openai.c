@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shared/model/allowance.h"
 #include "tests/unit/asking.h"
 
 static int set_up(void **state) {
@@ -321,6 +322,38 @@ static void failures_have_kinds(void **state) {
     }
 }
 
+/* https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers */
+static void reads_rate_headers_of_answers_good_and_bad(void **state) {
+    (void)state;
+    static const char HEADERS[] = "x-ratelimit-limit-requests: 60\r\nX-RateLimit-Remaining-Requests: 59\r\n"
+                                  "x-ratelimit-reset-requests: 1s\r\nx-ratelimit-remaining-tokens: 0\r\n"
+                                  "x-ratelimit-reset-tokens: 6m0.5s\r\n";
+    for (int i = 0; i < 2; i++) {
+        struct heard heard = ask_answered(i ? 429 : 200, HEADERS, i ? "{}" : CONTENT("\"x\""));
+        assert_true(heard.answer.requests_left.known);
+        assert_int_equal(heard.answer.requests_left.remaining, 59);
+        assert_int_equal(heard.answer.requests_left.reset_ms, 1000);
+        assert_int_equal(heard.answer.tokens_left.remaining, 0);
+        assert_int_equal(heard.answer.tokens_left.reset_ms, 360500);
+    }
+    assert_false(ask_answered(200, "", CONTENT("\"x\"")).answer.tokens_left.known);
+}
+
+static void reads_the_times_of_rate_headers(void **state) {
+    (void)state;
+    static const int64_t NOW_US = INT64_C(1767225600000000); /* 2026-01-01 */
+    assert_int_equal(allowance_reset_ms("120ms", 0), 120);
+    assert_int_equal(allowance_reset_ms("12", 0), 12000);
+    assert_int_equal(allowance_reset_ms("1h2m3s", 0), 3723000);
+    assert_int_equal(allowance_reset_ms("2026-01-01T00:00:30Z", NOW_US), 30000);
+    assert_int_equal(allowance_reset_ms("2025-12-31T00:00:00Z", NOW_US), 0);
+    assert_int_equal(allowance_reset_ms("2027-01-01T00:00:00Z", NOW_US), 86400000);
+    assert_int_equal(allowance_reset_ms("999999999h", 0), 86400000);
+    static const char *const none[] = {"", "-1", "s", "1x", "1s2", "nan", "soon"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_int_equal(allowance_reset_ms(none[i], 0), -1);
+}
+
 static void an_error_is_quoted_in_part(void **state) {
     (void)state;
     char body[2000] = "{\"error\":{\"message\":\"";
@@ -469,6 +502,8 @@ int main(void) {
         TEST(an_error_within_a_stream_is_one),
         TEST(streams_where_the_setting_says_so_and_the_server_can),
         TEST(failures_have_kinds),
+        TEST(reads_rate_headers_of_answers_good_and_bad),
+        TEST(reads_the_times_of_rate_headers),
         TEST(brings_the_text),
         TEST(an_empty_answer_is_one),
         TEST(replaces_what_no_text_can_hold),
