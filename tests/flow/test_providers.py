@@ -18,8 +18,7 @@ def sim(world):
 @pytest.fixture(scope="module")
 def litellm(world, sim):
     litellm = proxy.Proxy(world.folder / "litellm", world.logs / "litellm.log", sim.url).start(ready=False)
-    # Its first start compiles a great many files.
-    proxy.harness.wait(lambda: litellm.service.ready() is None, timeout=120, what="LiteLLM's proxy")
+    litellm.wait_ready(timeout=120)  # its first start compiles a great many files
     yield litellm
     litellm.stop()
 
