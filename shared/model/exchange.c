@@ -118,16 +118,24 @@ static bool on_event(void *context, const char *data, size_t length) {
     return !call->failed && call->reading.text.length <= (size_t)model_configuration.output_bytes_max;
 }
 
+static size_t held_bytes_max(void) {
+    return (size_t)model_configuration.output_bytes_max * ESCAPED_BYTES + AROUND_BYTES;
+}
+
 /* Bytes of a 2xx answer. A server that does not know streams answers with the whole. */
 static bool on_data(void *context, const char *bytes, size_t length) {
     struct model_call *call = context;
-    if (call->came == CAME_NOTHING && length)
-        call->came = *bytes == '{' || *bytes == '[' ? CAME_WHOLE : CAME_EVENTS;
+    for (size_t i = 0; call->came == CAME_NOTHING && i < length; i++)
+        if (!strchr(" \t\r\n", bytes[i]))
+            call->came = bytes[i] == '{' || bytes[i] == '[' ? CAME_WHOLE : CAME_EVENTS;
     if (call->came == CAME_WHOLE)
         buffer_append(&call->whole, bytes, length);
-    else
-        return events_feed(&call->events, bytes, length);
-    return true;
+    else if (!events_feed(&call->events, bytes, length))
+        return false;
+    if (call->whole.length + call->events.line.length + call->events.data.length > held_bytes_max())
+        fail_while_streaming(call, MODEL_REJECT, MODEL_ERROR_TOO_LONG,
+            "the model's server answered with too much: an event or a whole answer without an end");
+    return !call->failed;
 }
 
 static void read_body(
@@ -211,7 +219,7 @@ static void on_answer(void *context, const struct http_call_answer *http) {
 static void post(struct model_call *call) {
     struct exchange *exchange = call->exchange;
     struct buffer body = buffer_in(call->arena);
-    size_t output = (size_t)model_configuration.output_bytes_max;
+    size_t streamed_max = (size_t)model_configuration.output_bytes_max * STREAMED_BYTES + AROUND_BYTES;
     call->form_way = exchange->form_way;
     exchange->protocol->write_body(&body, exchange->target, call->request, call->stream, call->form_way);
     struct http_call_request request = {
@@ -221,7 +229,7 @@ static void post(struct model_call *call) {
         .length = body.length,
         .connect_timeout_ms = model_configuration.connect_timeout_ms,
         .timeout_ms = call->request->timeout_ms ? call->request->timeout_ms : model_configuration.timeout_ms,
-        .answer_bytes_max = output * (call->stream ? STREAMED_BYTES : ESCAPED_BYTES) + AROUND_BYTES,
+        .answer_bytes_max = call->stream ? streamed_max : held_bytes_max(),
         .data = call->stream ? on_data : NULL,
     };
     call->http = http_client_post(exchange->client, &request, on_answer, call);

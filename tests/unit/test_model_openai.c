@@ -198,12 +198,21 @@ static void streams_where_the_setting_says_so_and_the_server_can(void **state) {
     struct heard heard = ask_answered(200, "", CONTENT("\"whole\""));
     assert_non_null(strstr(sent_body(), "\"stream\":true"));
     assert_string_equal(heard.text, "whole");
+    heard = ask_answered(200, "", " \r\n" CONTENT("\"late\""));
+    assert_string_equal(heard.text, "late");
     heard = ask_answered(429, "retry-after-ms: 1500\r\n", "{\"error\":{\"message\":\"no\"}}");
     assert_int_equal(heard.answer.error_kind, MODEL_ERROR_RATE_LIMITED);
     assert_int_equal(heard.answer.retry_after_ms, 1500);
     set("LLM_OUTPUT_BYTES_MAX", "4");
     heard = ask_streamed(STREAM CHUNK("{}", "\"stop\"") STREAM_END, false);
     assert_int_equal(heard.answer.error_kind, MODEL_ERROR_TOO_LONG);
+    /* No event, and no answer, is held without a bound. */
+    for (int i = 0; i < 2; i++) {
+        char *endless = memset(calloc(1, 200001), 'x', 200000);
+        memcpy(endless, i ? "data: " : "{\"a\":\"", 6);
+        assert_int_equal(ask_streamed(endless, false).answer.error_kind, MODEL_ERROR_TOO_LONG);
+        free(endless);
+    }
 }
 
 static void brings_the_text(void **state) {
