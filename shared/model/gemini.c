@@ -114,8 +114,10 @@ static void read_response(struct model_reading *reading, const cJSON *root) {
 
 /* "37s", "0.5s": a protobuf Duration as JSON; -1: it is none. */
 static int64_t read_duration_ms(const char *text) {
+    if (!text)
+        return -1;
     char *end;
-    double seconds = text ? strtod(text, &end) : -1;
+    double seconds = strtod(text, &end);
     return seconds >= 0 && seconds < 1e6 && *end == 's' ? (int64_t)(seconds * 1000) : -1;
 }
 
