@@ -97,25 +97,6 @@ static void test_a_call_is_answered_with_usage(void **state) {
     check_stats("\"in_flight\":0,");
 }
 
-static void test_a_call_is_streamed_where_it_asks_for_that(void **state) {
-    (void)state;
-    static const char BODY[] =
-        "{\"stream\":true,\"messages\":[{\"role\":\"system\",\"content\":\"Only code.\"},{\"role\":"
-        "\"user\",\"content\":\"Write a Python function that reverses a string.\"}]}";
-    char *answer = ask(arena_format(arena,
-        "POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: "
-        "%zu\r\n\r\n%s",
-        strlen(BODY), BODY));
-    const char *first = strstr(answer, "\r\n\r\ndata: {\"id\":\"chatcmpl-");
-    assert_non_null(strstr(answer, "Content-Type: text/event-stream\r\n"));
-    assert_non_null(first);
-    assert_non_null(strstr(first, "\"delta\":{\"role\":\"assistant\",\"content\":\"```python"));
-    assert_non_null(strstr(first, "\"finish_reason\":\"stop\""));
-    assert_non_null(strstr(first, "\"choices\":[],\"usage\":{\"prompt_tokens\":"));
-    assert_string_equal(first + strlen(first) - 16, "\n\ndata: [DONE]\n\n");
-    free(answer);
-}
-
 static void test_what_is_no_conversation_is_refused(void **state) {
     (void)state;
     expect(
@@ -354,7 +335,6 @@ static void test_usage_has_its_details(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_call_is_answered_with_usage, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_call_is_streamed_where_it_asks_for_that, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_no_conversation_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_calls_wait_side_by_side, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_errors_and_refusals_come_as_set, set_up, tear_down),
