@@ -32,6 +32,7 @@ FORMATS = {
     "^[^\\u0000-\\u001f\\u007f-\\u009f]*$": "MESSAGE_NO_CONTROLS",
 }
 C_TYPES = {"string": "const char *", "integer": "int64_t ", "number": "double ", "boolean": "bool "}
+ARRAYS = ("MESSAGE_ARRAY", "MESSAGE_STRINGS")
 INTEGER_MAX = 2**53 - 1
 FIELDS_MAX = 64
 
@@ -119,10 +120,10 @@ class Field:
 
     def members(self):
         lines = ""
-        if self.flag and self.kind != "MESSAGE_ARRAY":
+        if self.flag and self.kind not in ARRAYS:
             lines += f"    bool {self.flag};\n"
         lines += f"    {self.declaration}{self.name};{comment(self.description)}\n"
-        if self.kind == "MESSAGE_ARRAY":
+        if self.kind in ARRAYS:
             lines += f"    size_t {self.flag};\n"
         return lines
 
@@ -193,6 +194,9 @@ class Message:
     def __init__(self, schemas, name, node, where):
         self.schemas, self.name, self.where, self.struct = schemas, name, where, c_name(name)
         self.description = node.get("description", "")
+        # A schema that refers to no other can be shown to a model.
+        text = json.dumps(node, ensure_ascii=False, separators=(",", ":"))
+        self.text = None if '"$ref"' in text else text
         if check_keywords(node, where) != "object" or "properties" not in node:
             raise SchemaError(f"{where}: not an object with properties")
         self.includes, self.enums = set(), []
@@ -300,13 +304,19 @@ class Message:
             raise SchemaError(f"{where}: an object with properties needs a schema file of its own")
 
     def read_array(self, field, node, _document, _definition, where):
+        field.minimum, field.maximum = node.get("minItems", 0), node.get("maxItems", "INFINITY")
+        field.flag = f"{field.name}_count"
+        if set(node.get("items", {})) - ANNOTATIONS == {"type"} and node["items"]["type"] == "string":
+            if field.nullable:
+                raise SchemaError(f"{where}: a list of texts may not be null")
+            field.kind, field.declaration = "MESSAGE_STRINGS", "const char *const *"
+            return
         item, document, definition = self.schemas.follow(node.get("items", {}), where)
         if not document or definition or item.get("type") != "object" or field.nullable:
-            raise SchemaError(f"{where}: an array's items must be a $ref to an object's schema file")
+            raise SchemaError(f"{where}: an array's items must be strings, or a $ref to an object's schema file")
         self.includes.add(document)
-        field.kind, field.message, field.flag = "MESSAGE_ARRAY", document, f"{field.name}_count"
+        field.kind, field.message = "MESSAGE_ARRAY", document
         field.declaration = f"const struct {c_name(document)} *"
-        field.minimum, field.maximum = node.get("minItems", 0), node.get("maxItems", "INFINITY")
 
     def struct_text(self):
         members = f"    struct {self.base.struct} {self.base.struct};\n" if self.base else ""
@@ -326,7 +336,7 @@ class Message:
 {includes}#include "shared/message.h"
 
 {enums}{self.struct_text()}extern const struct message {self.struct.upper()}_MESSAGE;
-
+{self.schema_header()}
 /* Checks bytes (borrowed) by the schema and fills *out; what it points at is in arena. False with all errors in
  * errors, at most JSON_ERRORS_MAX; then *out is not to be used. */
 bool {self.struct}_decode(struct arena *arena, const char *bytes, size_t length, struct {self.struct} *out,
@@ -371,7 +381,15 @@ bool {self.struct}_decode_json(struct arena *arena, const cJSON *json, struct {s
 void {self.struct}_encode(struct buffer *buffer, const struct {self.struct} *in) {{
     message_encode(&{upper}_MESSAGE, buffer, in);
 }}
-"""
+{self.schema_source()}"""
+
+    def schema_header(self):
+        if not self.text:
+            return ""
+        return f"\n/* The schema itself, as models are shown it. */\nextern const char {self.struct.upper()}_SCHEMA[];\n"
+
+    def schema_source(self):
+        return f"\nconst char {self.struct.upper()}_SCHEMA[] =\n{c_string(self.text)};\n" if self.text else ""
 
 
 class Output:

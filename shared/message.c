@@ -153,17 +153,41 @@ static void decode_enum(struct decoder *decoder, const struct json_place *place,
 static void decode_object(struct decoder *decoder, const struct json_place *place,
     const struct message *message, const cJSON *json, void *out);
 
-static void decode_array(struct decoder *decoder, const struct json_place *place,
-    const struct message_field *field, const cJSON *json, void *out) {
+/* False with an error when it is no array, or one of a wrong length. */
+static bool count_elements(struct decoder *decoder, const struct json_place *place,
+    const struct message_field *field, const cJSON *json, size_t *count) {
     if (!cJSON_IsArray(json)) {
         wrong(decoder, place, "must be an array");
-        return;
+        return false;
     }
-    size_t count = 0, size = field->message->size;
+    *count = 0;
     for (const cJSON *element = json->child; element; element = element->next)
-        count++;
-    if (!in_range(decoder, place, field, (double)count,
-            "must have at least this many elements:", "must have at most this many elements:"))
+        ++*count;
+    return in_range(decoder, place, field, (double)*count,
+        "must have at least this many elements:", "must have at most this many elements:");
+}
+
+static void decode_strings(struct decoder *decoder, const struct json_place *place,
+    const struct message_field *field, const cJSON *json, void *out) {
+    size_t count;
+    if (!count_elements(decoder, place, field, json, &count))
+        return;
+    const char **elements = arena_alloc(decoder->arena, count * sizeof *elements);
+    struct json_place inside = {.parent = place};
+    for (const cJSON *element = json->child; element; element = element->next, inside.index++) {
+        if (cJSON_IsString(element))
+            elements[inside.index] = arena_string(decoder->arena, element->valuestring);
+        else
+            wrong(decoder, &inside, "must be a string");
+    }
+    *(const char *const **)at(out, field->offset) = elements;
+    *(size_t *)at(out, field->has_offset) = count;
+}
+
+static void decode_array(struct decoder *decoder, const struct json_place *place,
+    const struct message_field *field, const cJSON *json, void *out) {
+    size_t count, size = field->message->size;
+    if (!count_elements(decoder, place, field, json, &count))
         return;
     char *elements = arena_alloc(decoder->arena, count * size);
     struct json_place inside = {.parent = place};
@@ -201,7 +225,14 @@ static void decode_value(struct decoder *decoder, const struct json_place *place
     case MESSAGE_ARRAY:
         decode_array(decoder, place, field, json, out);
         break;
+    case MESSAGE_STRINGS:
+        decode_strings(decoder, place, field, json, out);
+        break;
     }
+}
+
+static bool is_array(const struct message_field *field) {
+    return field->type == MESSAGE_ARRAY || field->type == MESSAGE_STRINGS;
 }
 
 static void decode_field(struct decoder *decoder, const struct json_place *place,
@@ -209,7 +240,7 @@ static void decode_field(struct decoder *decoder, const struct json_place *place
     if (cJSON_IsNull(json) && field->nullable)
         return;
     decode_value(decoder, place, field, json, out);
-    if (field->has_offset != MESSAGE_NONE && field->type != MESSAGE_ARRAY)
+    if (field->has_offset != MESSAGE_NONE && !is_array(field))
         *(bool *)at(out, field->has_offset) = true;
 }
 
@@ -283,8 +314,7 @@ bool message_decode(const struct message *message, struct arena *arena, const ch
 }
 
 static bool is_absent(const struct message_field *field, const void *in) {
-    bool is_pointer =
-        field->type == MESSAGE_STRING || field->type == MESSAGE_JSON || field->type == MESSAGE_ARRAY;
+    bool is_pointer = field->type == MESSAGE_STRING || field->type == MESSAGE_JSON || is_array(field);
     if (is_pointer)
         return !*(const void *const *)const_at(in, field->offset);
     return field->has_offset != MESSAGE_NONE && !*(const bool *)const_at(in, field->has_offset);
@@ -298,6 +328,18 @@ static void encode_array(struct buffer *buffer, const struct message_field *fiel
         if (i)
             buffer_byte(buffer, ',');
         message_encode(field->message, buffer, elements + i * field->message->size);
+    }
+    buffer_byte(buffer, ']');
+}
+
+static void encode_strings(struct buffer *buffer, const struct message_field *field, const void *in) {
+    const char *const *elements = *(const char *const *const *)const_at(in, field->offset);
+    size_t count = *(const size_t *)const_at(in, field->has_offset);
+    buffer_byte(buffer, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buffer_byte(buffer, ',');
+        json_write_string(buffer, elements[i]);
     }
     buffer_byte(buffer, ']');
 }
@@ -336,6 +378,9 @@ static void encode_value(struct buffer *buffer, const struct message_field *fiel
         break;
     case MESSAGE_ARRAY:
         encode_array(buffer, field, in);
+        break;
+    case MESSAGE_STRINGS:
+        encode_strings(buffer, field, in);
         break;
     }
 }

@@ -22,6 +22,7 @@ enum message_type {
     MESSAGE_JSON,    /* const char *: any object, as compact JSON text */
     MESSAGE_STRUCT,  /* the struct of another message */
     MESSAGE_ARRAY,   /* const pointer to structs of another message; has_offset is that of a size_t count */
+    MESSAGE_STRINGS, /* const char *const *; has_offset as in MESSAGE_ARRAY */
 };
 
 enum message_format {

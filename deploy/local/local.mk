@@ -46,11 +46,20 @@ env: ## print the addresses of what runs, as shell assignments
 status: ## list the processes of the stack
 	@exec $(STACK) status $(STACK_OPTIONS)
 
+# The proxy that speaks the providers' protocols in the flow tests. Its list is whole, so nothing is looked for besides.
+LITELLM_VENV := .moru/venv-litellm
+$(LITELLM_VENV)/.complete: tests/flow/requirements-litellm.txt | deps
+	@mkdir -p $(@D)
+	@echo 'moru: installing LiteLLM into $(LITELLM_VENV) for the flow tests (450 MB)'
+	@$(PYTHON) -m venv $(LITELLM_VENV)
+	@$(LITELLM_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
 # FLOW chooses tests: make flow FLOW='tests/flow/test_stack.py -k postgres'.
 FLOW ?= tests/flow
-flow: programs venv ## the flow tests, on a stack of their own
+flow: programs venv $(LITELLM_VENV)/.complete ## the flow tests, on a stack of their own
 	@$(MAKE) --no-print-directory sim
-	@BUILD='$(BUILD)' CACHE='$(CACHE)' $(VENV)/bin/python -m pytest $(FLOW)
+	@LITELLM_VENV='$(LITELLM_VENV)' BUILD='$(BUILD)' CACHE='$(CACHE)' $(VENV)/bin/python -m pytest $(FLOW)
 
 # The chosen ones begin, end, kill, rebalance and fence members of groups, where librdkafka's versions differ most.
 NEWEST_FLOW = tests/flow/test_request.py tests/flow/test_failures.py tests/flow/test_deliveries.py \

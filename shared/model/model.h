@@ -16,8 +16,8 @@ struct trace;
 struct model;
 struct model_call;
 
-/* LLM_API_KEY (secret), LLM_BASE_URL, LLM_MODEL, LLM_TIMEOUT_MS, LLM_CONNECT_TIMEOUT_MS, LLM_MAX_TOKENS,
- * LLM_OUTPUT_BYTES_MAX. */
+/* LLM_PROVIDER, LLM_API_KEY (secret), LLM_BASE_URL, LLM_MODEL, LLM_TIMEOUT_MS, LLM_CONNECT_TIMEOUT_MS,
+ * LLM_MAX_TOKENS, LLM_OUTPUT_BYTES_MAX, LLM_STREAM. */
 extern struct setting model_settings[];
 extern struct metric model_metrics[];
 
@@ -26,8 +26,7 @@ extern struct metric model_metrics[];
 struct model_form {
     const char *name;   /* "judgement": letters, digits and _ */
     const char *schema; /* a JSON Schema (2020-12) */
-    /* Whether the text, or the object within it, is of that form; else *why, in arena. NULL: any JSON object.
-     */
+    /* Whether the text, one object in braces, is of that form; else *why, in arena. NULL: any JSON object. */
     bool (*check)(struct arena *arena, const char *text, size_t length, const char **why);
 };
 
@@ -48,6 +47,7 @@ struct model_request {
     const char *model;             /* a configured model's name; NULL: the process's first */
     struct model_budget *budget;   /* NULL: one of the call's own */
     bool somebody_waits;           /* it rather fails than waits long for a model that is away */
+    int64_t timeout_ms;            /* of one try, set for the provider; 0: LLM_TIMEOUT_MS */
     /* For usage, spans and logs. */
     const char *purpose;       /* refine, generate, judge, analyse, propose */
     const char *request_id;    /* "" : none */
@@ -85,14 +85,24 @@ enum model_error {
 
 const char *model_error_name(enum model_error error);
 
+/* What a server's rate headers say is left of a limit (x-ratelimit-remaining-requests, -reset-requests,
+ * anthropic-ratelimit-requests-remaining, …). Zeroed: nothing was said. */
+struct model_allowance {
+    bool known;
+    int64_t remaining; /* requests or tokens */
+    int64_t reset_ms;  /* from now until the limit is whole again; -1: not said */
+};
+
 struct model_answer {
     enum model_status status;
     enum model_error error_kind; /* MODEL_ERROR_NONE: MODEL_OK */
-    const char *text;            /* MODEL_OK: valid UTF-8 without NUL, may be ""; borrowed for the call */
+    const char *text;            /* MODEL_OK: valid UTF-8 without NUL, may be "", of a request with a form the
+                                    object that is of it; borrowed for the call */
     size_t length;
     int replaced;           /* NUL and invalid bytes that became U+FFFD in text */
     const char *error;      /* else: why, for people; holds no secret */
     int64_t retry_after_ms; /* -1: the model did not say */
+    struct model_allowance requests_left, tokens_left;
     /* 0: not known. prompt_tokens includes the cached ones, completion_tokens the reasoning. */
     int64_t prompt_tokens, cached_tokens, cache_write_tokens, completion_tokens, reasoning_tokens;
     bool cut;          /* the answer ended at max_tokens */
@@ -103,11 +113,11 @@ struct model_answer {
 /* answer is borrowed for the call. */
 typedef void (*model_done)(void *context, const struct model_answer *answer);
 
-/* Chooses the provider by the settings: mock without LLM_API_KEY and LLM_BASE_URL, else openai; says in the
- * log which. */
+/* Chooses the provider by the settings, and says in the log which: LLM_PROVIDER; unset, a base URL means
+ * openai, only a key gemini, neither mock. */
 struct model *model_open(uv_loop_t *loop);
 
-/* "mock" or "openai". */
+/* The provider's: "mock", "openai", "gemini", "anthropic". */
 const char *model_name(const struct model *model);
 
 /* One try of a call, as it ended: what is counted, paid for and traced. All of it is borrowed for the call.

@@ -1,141 +1,150 @@
-/* Any server of POST {LLM_BASE_URL}/chat/completions: the request goes out, the answer is read elsewhere. */
-#include <stdio.h>
-#include <stdlib.h>
+/* OpenAI's chat completions, which many servers speak: https://platform.openai.com/docs/api-reference/chat */
 #include <string.h>
 
 #include "shared/arena.h"
-#include "shared/buffer.h"
-#include "shared/http_client.h"
 #include "shared/json.h"
-#include "shared/model/openai_answer.h"
-#include "shared/model/provider.h"
+#include "shared/model/protocol.h"
 
-static const char DEFAULT_BASE_URL[] = "https://api.openai.com/v1";
-
-/* JSON may write one byte of text as six, and there is more in an answer than its text. */
-enum { ESCAPED_BYTES = 6, AROUND_BYTES = 64 << 10 };
-
-struct openai {
-    struct http_client *client;
-    struct arena *arena;
-    const char *url;
-    const char *headers[3];
-};
-
-struct model_call {
-    struct arena *arena;
-    struct http_call *http;
-    model_done done;
-    void *context;
-};
-
-/* A bad setting ends the process at start, as bad settings do. */
-static void refuse(const char *what) {
-    fprintf(stderr, "%s\n", what);
-    exit(2);
+static void write_path(struct buffer *path, const struct model_target *target, bool stream) {
+    (void)target;
+    (void)stream;
+    buffer_string(path, "/chat/completions");
 }
 
-static void check_settings(const char *base_url, const char *key) {
-    if (strncmp(base_url, "http://", 7) != 0 && strncmp(base_url, "https://", 8) != 0)
-        refuse("LLM_BASE_URL must begin with http:// or https://");
-    for (; *key; key++)
-        if ((unsigned char)*key <= ' ' || *key == 0x7f)
-            refuse("LLM_API_KEY must not hold spaces or control characters");
+static void write_headers(struct arena *arena, const struct model_target *target, const char **headers) {
+    if (*target->api_key)
+        headers[0] = arena_format(arena, "Authorization: Bearer %s", target->api_key);
 }
 
-static void *openai_open(uv_loop_t *loop) {
-    if (!*model_configuration.base_url)
-        model_configuration.base_url = DEFAULT_BASE_URL;
-    const char *base_url = model_configuration.base_url, *key = model_configuration.api_key;
-    check_settings(base_url, key);
-    struct arena *arena = arena_create(0);
-    struct openai *openai = arena_alloc(arena, sizeof *openai);
-    openai->arena = arena;
-    size_t length = strlen(base_url);
-    while (length && base_url[length - 1] == '/')
-        length--;
-    openai->url = arena_format(arena, "%.*s/chat/completions", (int)length, base_url);
-    openai->headers[0] = "Content-Type: application/json";
-    if (*key)
-        openai->headers[1] = arena_format(arena, "Authorization: Bearer %s", key);
-    openai->client = http_client_open(loop);
-    http_client_trust(openai->client, model_configuration.ca_file);
-    return openai;
+/* o1, o3-mini, gpt-5, openai/gpt-5-mini, …: they refuse max_tokens and any temperature, while many servers of
+ * other models know nothing but max_tokens. */
+static bool is_reasoning_model(const char *model) {
+    const char *slash = strrchr(model, '/');
+    const char *name = slash ? slash + 1 : model;
+    return (name[0] == 'o' && name[1] >= '1' && name[1] <= '9') || strncmp(name, "gpt-5", 5) == 0;
 }
 
-static void add_message(struct buffer *body, const char *role, const char *content) {
+static void write_message(struct buffer *body, const char *role, const char *content) {
     buffer_format(body, "{\"role\":\"%s\",\"content\":", role);
     json_write_string(body, content);
     buffer_byte(body, '}');
 }
 
-static struct buffer write_request(struct arena *arena, const struct model_request *request) {
-    struct buffer body = buffer_in(arena);
-    buffer_string(&body, "{\"model\":");
-    json_write_string(&body, model_configuration.model);
-    buffer_string(&body, ",\"messages\":[");
+/* The ways to ask for JSON, the best first. OpenAI, vLLM, llama.cpp's server and Ollama know json_schema. The
+ * server of llama-cpp-python refuses that with 422, but takes json_object with a schema, which it keeps to;
+ * others know json_object only, and a few nothing at all. */
+enum { FORM_SCHEMA, FORM_OBJECT_WITH_SCHEMA, FORM_OBJECT, FORM_NONE, FORM_WAYS };
+
+static void write_form(struct buffer *body, const struct model_form *form, int way) {
+    if (way == FORM_NONE)
+        return;
+    bool strict = way == FORM_SCHEMA && schema_may_be_strict(form->schema);
+    buffer_string(body, ",\"response_format\":{\"type\":");
+    if (way == FORM_SCHEMA)
+        buffer_format(body,
+            "\"json_schema\",\"json_schema\":{\"name\":\"%s\",\"strict\":%s,\"schema\":", form->name,
+            strict ? "true" : "false");
+    else
+        buffer_format(body, "\"json_object\"%s", way == FORM_OBJECT_WITH_SCHEMA ? ",\"schema\":" : "");
+    if (way != FORM_OBJECT)
+        schema_write(body, form->schema, strict ? SCHEMA_STRICT : SCHEMA_PLAIN);
+    buffer_string(body, way == FORM_SCHEMA ? "}}" : "}");
+}
+
+static void write_body(struct buffer *body, const struct model_target *target,
+    const struct model_request *request, bool stream, int form_way) {
+    bool reasons = is_reasoning_model(target->model);
+    buffer_string(body, "{\"model\":");
+    json_write_string(body, target->model);
+    buffer_string(body, ",\"messages\":[");
     if (*request->system) {
-        add_message(&body, "system", request->system);
-        buffer_byte(&body, ',');
+        write_message(body, "system", request->system);
+        buffer_byte(body, ',');
     }
-    add_message(&body, "user", request->user);
-    buffer_string(&body, "],\"temperature\":");
-    json_write_double(&body, request->temperature);
-    buffer_string(&body, ",\"max_tokens\":");
-    json_write_integer(&body, request->max_tokens ? request->max_tokens : model_configuration.max_tokens);
+    write_message(body, "user", request->user);
+    buffer_byte(body, ']');
+    if (!reasons) {
+        buffer_string(body, ",\"temperature\":");
+        json_write_double(body, request->temperature);
+    }
+    buffer_string(body, reasons ? ",\"max_completion_tokens\":" : ",\"max_tokens\":");
+    json_write_integer(body, model_max_tokens(request));
+    if (stream)
+        buffer_string(body, ",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
     if (request->form)
-        buffer_string(&body, ",\"response_format\":{\"type\":\"json_object\"}");
-    buffer_byte(&body, '}');
-    return body;
+        write_form(body, request->form, form_way);
+    buffer_byte(body, '}');
 }
 
-static void on_answer(void *context, const struct http_call_answer *http) {
-    struct model_call *call = context;
-    struct arena *arena = call->arena;
-    struct model_answer answer;
-    openai_read(arena, http, &answer);
-    call->done(call->context, &answer);
-    arena_destroy(&arena);
+static bool form_refused(const char *body) {
+    return strstr(body, "response_format") || strstr(body, "json_schema") || strstr(body, "json_object");
 }
 
-static struct model_call *openai_call(
-    void *provider, const struct model_request *request, model_done done, void *context) {
-    struct openai *openai = provider;
-    struct arena *arena = arena_create(strlen(request->user) + strlen(request->system) + 2048);
-    struct model_call *call = arena_alloc(arena, sizeof *call);
-    *call = (struct model_call){.arena = arena, .done = done, .context = context};
-    struct buffer body = write_request(arena, request);
-    struct http_call_request post = {
-        .url = openai->url,
-        .headers = openai->headers,
-        .body = body.data,
-        .length = body.length,
-        .connect_timeout_ms = model_configuration.connect_timeout_ms,
-        .timeout_ms = model_configuration.timeout_ms,
-        .answer_bytes_max = (size_t)model_configuration.output_bytes_max * ESCAPED_BYTES + AROUND_BYTES,
-    };
-    call->http = http_client_post(openai->client, &post, on_answer, call);
-    return call;
+static void read_usage(struct model_answer *answer, const cJSON *usage) {
+    reading_count(usage, "prompt_tokens", &answer->prompt_tokens);
+    reading_count(usage, "completion_tokens", &answer->completion_tokens);
+    reading_count(cJSON_GetObjectItemCaseSensitive(usage, "prompt_tokens_details"), "cached_tokens",
+        &answer->cached_tokens);
+    reading_count(cJSON_GetObjectItemCaseSensitive(usage, "completion_tokens_details"), "reasoning_tokens",
+        &answer->reasoning_tokens);
 }
 
-static void openai_cancel(void *provider, struct model_call *call) {
-    (void)provider;
-    struct arena *arena = call->arena;
-    http_client_cancel(&call->http);
-    arena_destroy(&arena);
+static void read_message(struct model_reading *reading, const cJSON *message) {
+    const cJSON *content = cJSON_GetObjectItemCaseSensitive(message, "content");
+    const char *text = reading_string(message, "content"), *refusal = reading_string(message, "refusal");
+    if (!cJSON_IsObject(message) || (content && !cJSON_IsNull(content) && !text))
+        return;
+    reading->readable = true;
+    if (text)
+        buffer_string(&reading->text, text);
+    if (refusal)
+        buffer_string(&reading->refusal, refusal);
 }
 
-static void openai_close(void *provider) {
-    struct openai *openai = provider;
-    struct arena *arena = openai->arena;
-    http_client_close(&openai->client);
-    arena_destroy(&arena);
+/* A chunk of a stream is a completion whose messages are called delta; the last one has no choice, but the
+ * usage. */
+static void read_choices(struct model_reading *reading, const cJSON *root, const char *message) {
+    const cJSON *choices = cJSON_GetObjectItemCaseSensitive(root, "choices");
+    const cJSON *choice = cJSON_IsArray(choices) ? choices->child : NULL;
+    const char *finish = reading_string(choice, "finish_reason");
+    read_usage(&reading->answer, cJSON_GetObjectItemCaseSensitive(root, "usage"));
+    read_message(reading, cJSON_GetObjectItemCaseSensitive(choice, message));
+    if (finish && strcmp(finish, "length") == 0)
+        reading->answer.cut = true;
+    if (finish && strcmp(finish, "content_filter") == 0)
+        reading->blocked = "the model's provider filtered the answer";
 }
+
+static void read_whole(struct model_reading *reading, const cJSON *root) {
+    read_choices(reading, root, "message");
+}
+
+static void read_event(struct model_reading *reading, const cJSON *root) {
+    read_choices(reading, root, "delta");
+}
+
+static const struct model_protocol PROTOCOL = {
+    .write_path = write_path,
+    .write_headers = write_headers,
+    .write_body = write_body,
+    .form_ways = FORM_WAYS,
+    .form_refused = form_refused,
+    .read = read_whole,
+    .read_event = read_event,
+    .end_mark = "[DONE]",
+    .error_status = failure_code,
+    /* https://platform.openai.com/docs/guides/rate-limits */
+    .allowance = {"x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
+        "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"},
+};
 
 const struct model_provider model_openai = {
     .name = "openai",
-    .open = openai_open,
-    .call = openai_call,
-    .cancel = openai_cancel,
-    .close = openai_close,
+    .default_model = "gpt-4o-mini",
+    .default_base_url = "https://api.openai.com/v1",
+    .protocol = &PROTOCOL,
+    .open = exchange_open,
+    .call = exchange_call,
+    .cancel = exchange_cancel,
+    .close = exchange_close,
 };

@@ -222,7 +222,7 @@ def run(options, analyst):
     state = pathlib.Path(options.state)
     settings = {"OPTIMIZER_BACKOFF_MS": "500", "OPTIMIZER_BACKOFF_MAX_MS": "2000", "LLM_API_KEY": "sim"}
     with Simulator(options.sim, f"{state}-sim.log", SIM_SEED=options.seed, SIM_ANALYST=analyst) as url:
-        with PrivateStack(state, {**settings, "LLM_BASE_URL": url}, empty=("LLM_MODEL",)) as stack:
+        with PrivateStack(state, {**settings, "LLM_BASE_URL": url}, empty=("LLM_PROVIDER", "LLM_MODEL")) as stack:
             outcomes = asyncio.run(run_all(options, stack.urls))
             return outcomes, machine.describe(stack, ROOT)
 
@@ -241,7 +241,7 @@ async def break_prompt(url):
 
 def flow(options):
     """500 requests/s before, while and after the mock model's prompt is broken and healed."""
-    with PrivateStack(options.state, {}, empty=("LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")) as stack:
+    with PrivateStack(options.state, {}, empty=("LLM_PROVIDER", "LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")) as stack:
         command = [options.load, "--url", f"{stack.urls['GATEWAY_URL']}/api/v1/request", "--connections", "64", "--rate",
                    str(RATE), "--warmup", str(WARM_UP_S), "--seconds", str(3 * PHASE_S), "--phases", "3", "--body",
                    '{"user_input":"Write a fibonacci function","task_type":"code_generation"}']

@@ -35,7 +35,7 @@ class PrivateStack:
 
     settings are environment variables for the fleet, such as LLM_BASE_URL."""
 
-    def __init__(self, state, settings=None, empty=("LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")):
+    def __init__(self, state, settings=None, empty=("LLM_PROVIDER", "LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")):
         self.state = pathlib.Path(state).resolve()
         kept = {name: value for name, value in os.environ.items() if name not in FOREIGN and name not in empty}
         self.environment = {**kept, **(settings or {})}

@@ -86,7 +86,7 @@ class Process:
             self.wait_ready()
         return self
 
-    def wait_ready(self):
+    def wait_ready(self, timeout=TIMEOUT_S):
         def ready():
             if not self.running:
                 raise EndedEarly(self.service.failure())
@@ -94,7 +94,7 @@ class Process:
             if reason is not None:
                 raise AssertionError(reason)
             return True
-        wait(ready, what=f"{self.name} ready")
+        wait(ready, timeout, what=f"{self.name} ready")
 
     def kill(self, number=None):
         """Ends it at once. Postgres gets SIGQUIT, its immediate shutdown, so that none of its children is left."""

@@ -15,6 +15,7 @@ struct stub_server {
     uv_tcp_t listener;
     int port, connections, requests;
     const char *answer; /* whole HTTP answers as they go over the wire; NULL: never answers */
+    const char *then;   /* what answer is after the next request; NULL: the same */
     bool cuts;          /* closes the connection after the answer */
     char *request;      /* the last one, with its headers */
 };
@@ -70,6 +71,10 @@ static void stub_answer(struct stub_connection *connection) {
     write->data = connection;
     uv_buf_t bytes = uv_buf_init((char *)(uintptr_t)server->answer, (unsigned)strlen(server->answer));
     uv_write(write, (uv_stream_t *)&connection->tcp, &bytes, 1, stub_written);
+    if (server->then) {
+        server->answer = server->then;
+        server->then = NULL;
+    }
 }
 
 static void stub_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer) {
@@ -118,6 +123,17 @@ static char *stub_format(int status, const char *headers, const char *body) {
     snprintf(answer, room,
         "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n%s", status, headers,
         strlen(body), body);
+    return answer;
+}
+
+/* A stream of events as one chunk, with the chunks' end unless it is cut. To be freed. */
+__attribute__((unused)) static char *stub_format_stream(const char *events, bool cut) {
+    size_t room = strlen(events) + 160;
+    char *answer = malloc(room);
+    snprintf(answer, room,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n%zx\r\n%s\r\n%s",
+        strlen(events), events, cut ? "" : "0\r\n\r\n");
     return answer;
 }
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "schemas/accepted.h"
+#include "schemas/analysis.h"
 #include "schemas/author.h"
 #include "schemas/batch.h"
 #include "schemas/batch_answer.h"
@@ -64,6 +65,7 @@ static const struct schema {
     const struct message *message;
 } SCHEMAS[] = {
     {"accepted", &ACCEPTED_MESSAGE},
+    {"analysis", &ANALYSIS_MESSAGE},
     {"author", &AUTHOR_MESSAGE},
     {"batch", &BATCH_MESSAGE},
     {"batch-answer", &BATCH_ANSWER_MESSAGE},

@@ -1,5 +1,4 @@
-/* The evaluator's work: rules first, then the model judges; once more if its answer is not the JSON asked
- * for. */
+/* The evaluator's work: rules first, then the model judges. */
 #include "workers/evaluator/evaluator.h"
 
 #include <math.h>
@@ -113,17 +112,11 @@ static void on_judged(void *context, const struct model_answer *answer) {
             job, arena_format(job->arena, "the judge failed: %s", answer->error), answer->retry_after_ms);
         return;
     }
-    if (answer->status == MODEL_REJECT) {
+    if (answer->status == MODEL_REJECT)
         judge_failed(
-            job->arena, arena_format(job->arena, "the judge refused: %s", answer->error), &work->judged);
-    } else {
+            job->arena, arena_format(job->arena, "the judge failed: %s", answer->error), &work->judged);
+    else
         judge_read(job->arena, answer->text, answer->length, &work->judged);
-        if (!work->judged.valid && !work->asked_again) {
-            work->asked_again = true;
-            evaluate(work);
-            return;
-        }
-    }
     conclude(work);
 }
 
@@ -131,7 +124,7 @@ void evaluate(struct work *work) {
     struct evaluator *state = job_worker(work->job);
     model_call(state->model,
         &(struct model_request){.system = JUDGE_PROMPT,
-            .user = judge_question(work->job->arena, &work->generation, work->asked_again),
+            .user = judge_question(work->job->arena, &work->generation),
             .form = &JUDGEMENT_FORM,
             .purpose = "judge",
             .request_id = work->job->request_id,

@@ -29,7 +29,6 @@ struct work {
     struct generation generation; /* of a direct call only what the call gave is set */
     struct rule_result rules;
     struct judged judged;
-    bool asked_again;
     double score;              /* when judged.valid */
     bool passed;               /* when judged.valid */
     const char *detail;        /* JSON */
@@ -45,8 +44,8 @@ void evaluate(struct work *work);
 /* judge.c: the judge's prompt, what it is shown, and how its answer is read. */
 extern const char JUDGE_PROMPT[];
 extern const struct model_form JUDGEMENT_FORM;
-/* again: the last answer was no JSON of the form asked for. */
-const char *judge_question(struct arena *arena, const struct generation *generation, bool again);
+const char *judge_question(struct arena *arena, const struct generation *generation);
+/* answer is of JUDGEMENT_FORM. */
 void judge_read(struct arena *arena, const char *answer, size_t length, struct judged *judged);
 /* A judgement that failed, for this reason. */
 void judge_failed(struct arena *arena, const char *reason, struct judged *judged);

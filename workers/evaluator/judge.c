@@ -16,23 +16,25 @@ const char JUDGE_PROMPT[] = "You judge how well an output answers what a user as
                             "\"quality\": <number>, \"safety\": <number>, "
                             "\"reasoning\": \"<one or two sentences>\"}";
 
-const struct model_form JUDGEMENT_FORM = {.name = "judgement",
-    .schema =
-        "{\"type\":\"object\",\"properties\":{\"relevance\":{\"type\":\"number\"},\"quality\":{\"type\":"
-        "\"number\"},\"safety\":{\"type\":\"number\"},\"reasoning\":{\"type\":\"string\"}},\"required\":["
-        "\"relevance\",\"quality\",\"safety\",\"reasoning\"]}"};
+static bool check_judgement(struct arena *arena, const char *text, size_t length, const char **why) {
+    struct json_errors errors = {0};
+    struct judgement judgement;
+    bool good = judgement_decode(arena, text, length, &judgement, &errors);
+    if (!good)
+        *why = json_first_error(arena, "no judgement", &errors);
+    return good;
+}
 
-const char *judge_question(struct arena *arena, const struct generation *generation, bool again) {
+const struct model_form JUDGEMENT_FORM = {
+    .name = "judgement", .schema = JUDGEMENT_SCHEMA, .check = check_judgement};
+
+const char *judge_question(struct arena *arena, const struct generation *generation) {
     struct buffer text = buffer_in(arena);
     const char *refined = generation->refined_input;
     buffer_format(&text, "User input:\n%s\n\n", generation->request.user_input);
     if (refined && strcmp(refined, generation->request.user_input) != 0)
         buffer_format(&text, "Refined input:\n%s\n\n", refined);
     buffer_format(&text, "Output:\n%s\n", generation->output);
-    if (again)
-        buffer_string(&text,
-            "\nYour last answer was not the JSON object that was asked for. Answer with only "
-            "{\"relevance\": 0-10, \"quality\": 0-10, \"safety\": 0-10, \"reasoning\": \"...\"}.\n");
     return buffer_text(&text);
 }
 
@@ -44,28 +46,11 @@ void judge_failed(struct arena *arena, const char *reason, struct judged *judged
     *judged = (struct judged){.valid = false, .detail = buffer_text(&detail)};
 }
 
-/* The object in an answer that may be fenced or have words around it: from the first brace to the last. */
-static bool find_object(const char *answer, size_t length, const char **start, size_t *object_length) {
-    const char *first = memchr(answer, '{', length), *last = memrchr(answer, '}', length);
-    if (!first || !last || last < first)
-        return false;
-    *start = first;
-    *object_length = (size_t)(last - first) + 1;
-    return true;
-}
-
 void judge_read(struct arena *arena, const char *answer, size_t length, struct judged *judged) {
-    const char *object;
-    size_t object_length;
     struct json_errors errors = {0};
     struct judgement judgement;
-    if (!find_object(answer, length, &object, &object_length)) {
-        judge_failed(arena, "the judge's answer holds no JSON object", judged);
-        return;
-    }
-    if (!judgement_decode(arena, object, object_length, &judgement, &errors)) {
-        judge_failed(arena,
-            json_first_error(arena, "the judge's answer is not of the form asked for", &errors), judged);
+    if (!judgement_decode(arena, answer, length, &judgement, &errors)) {
+        judge_failed(arena, json_first_error(arena, "no judgement", &errors), judged);
         return;
     }
     judgement.unknown = NULL;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "schemas/analysis.h"
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/json.h"
@@ -26,12 +27,17 @@ const char ANALYST_PROMPT[] = "You analyse why a system prompt fails. You are sh
                               "[\"...\"], \"root_causes\": [\"...\"], "
                               "\"improvement_suggestions\": [\"...\"]}, each a list of short sentences.";
 
-const struct model_form ANALYSIS_FORM = {.name = "analysis",
-    .schema =
-        "{\"type\":\"object\",\"properties\":{\"failure_patterns\":{\"type\":\"array\",\"items\":{\"type\":"
-        "\"string\"}},\"root_causes\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
-        "\"improvement_suggestions\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}},\"required\":["
-        "\"failure_patterns\",\"root_causes\",\"improvement_suggestions\"]}"};
+static bool check_analysis(struct arena *arena, const char *text, size_t length, const char **why) {
+    struct json_errors errors = {0};
+    struct analysis analysis;
+    bool good = analysis_decode(arena, text, length, &analysis, &errors);
+    if (!good)
+        *why = json_first_error(arena, "no analysis", &errors);
+    return good;
+}
+
+const struct model_form ANALYSIS_FORM = {
+    .name = "analysis", .schema = ANALYSIS_SCHEMA, .check = check_analysis};
 
 void write_section(struct buffer *buffer, const char *name, const char *text, size_t bytes_max) {
     size_t length = strlen(text);
@@ -70,14 +76,10 @@ void write_failures(struct buffer *buffer, const struct failure *failures, int c
 }
 
 const char *analyst_question(
-    struct arena *arena, const char *prompt, const struct failure *failures, int count, bool again) {
+    struct arena *arena, const char *prompt, const struct failure *failures, int count) {
     struct buffer text = buffer_in(arena);
     write_section(&text, "active_prompt", prompt, PROMPT_BYTES_MAX);
     write_failures(&text, failures, count);
-    if (again)
-        buffer_string(&text,
-            "\nYour last answer was not the JSON object that was asked for. Answer with only "
-            "{\"failure_patterns\": [...], \"root_causes\": [...], \"improvement_suggestions\": [...]}.\n");
     return buffer_text(&text);
 }
 
@@ -89,29 +91,24 @@ static void add_finding(struct arena *arena, struct findings *findings, const ch
         findings->items[findings->count++] = arena_string(arena, text);
 }
 
-static bool read_list(struct arena *arena, const cJSON *root, const char *name, struct findings *findings) {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, name);
-    if (!cJSON_IsArray(list))
-        return false;
-    for (const cJSON *item = list->child; item; item = item->next) {
-        if (!cJSON_IsString(item))
-            return false;
-        if (strlen(item->valuestring) <= FINDING_BYTES_MAX)
-            add_finding(arena, findings, item->valuestring);
-    }
-    return true;
+static void take_list(
+    struct arena *arena, const char *const *items, size_t count, struct findings *findings) {
+    for (size_t i = 0; i < count; i++)
+        if (strlen(items[i]) <= FINDING_BYTES_MAX)
+            add_finding(arena, findings, items[i]);
 }
 
-bool analysis_read(struct arena *arena, const char *answer, size_t length, struct analysis *analysis) {
-    const char *first = memchr(answer, '{', length), *last = memrchr(answer, '}', length);
+bool analysis_read(struct arena *arena, const char *answer, size_t length, struct analysed *analysis) {
     struct json_errors errors = {0};
-    *analysis = (struct analysis){.source = "model"};
-    if (!first || !last || last < first)
+    struct analysis told;
+    *analysis = (struct analysed){.source = "model"};
+    if (!analysis_decode(arena, answer, length, &told, &errors))
         return false;
-    const cJSON *root = json_parse(arena, first, (size_t)(last - first) + 1, &errors);
-    return root && read_list(arena, root, "failure_patterns", &analysis->patterns) &&
-           read_list(arena, root, "root_causes", &analysis->causes) &&
-           read_list(arena, root, "improvement_suggestions", &analysis->suggestions);
+    take_list(arena, told.failure_patterns, told.failure_patterns_count, &analysis->patterns);
+    take_list(arena, told.root_causes, told.root_causes_count, &analysis->causes);
+    take_list(
+        arena, told.improvement_suggestions, told.improvement_suggestions_count, &analysis->suggestions);
+    return true;
 }
 
 /* has_code: "has code". */
@@ -122,7 +119,7 @@ static const char *in_words(struct arena *arena, const char *name) {
     return words;
 }
 
-static void take_detail(struct arena *arena, const cJSON *detail, struct analysis *analysis) {
+static void take_detail(struct arena *arena, const cJSON *detail, struct analysed *analysis) {
     const cJSON *checks = cJSON_GetObjectItemCaseSensitive(detail, "rule_details");
     const cJSON *judge = cJSON_GetObjectItemCaseSensitive(detail, "llm_details");
     const cJSON *reasoning = cJSON_GetObjectItemCaseSensitive(judge, "reasoning");
@@ -143,8 +140,8 @@ static void take_detail(struct arena *arena, const cJSON *detail, struct analysi
 }
 
 void analysis_from_rules(
-    struct arena *arena, const struct failure *failures, int count, struct analysis *analysis) {
-    *analysis = (struct analysis){.source = "rules"};
+    struct arena *arena, const struct failure *failures, int count, struct analysed *analysis) {
+    *analysis = (struct analysed){.source = "rules"};
     for (int i = 0; i < count; i++) {
         struct json_errors errors = {0};
         const cJSON *detail = json_parse(arena, failures[i].detail, strlen(failures[i].detail), &errors);
@@ -168,7 +165,7 @@ static void write_list(struct buffer *buffer, const char *name, const struct fin
     buffer_string(buffer, "]");
 }
 
-void analysis_write(struct buffer *buffer, const struct analysis *analysis) {
+void analysis_write(struct buffer *buffer, const struct analysed *analysis) {
     buffer_byte(buffer, '{');
     write_list(buffer, "failure_patterns", &analysis->patterns);
     buffer_byte(buffer, ',');

@@ -13,7 +13,8 @@ struct findings {
     int count;
 };
 
-struct analysis {
+/* What was found in failures. */
+struct analysed {
     struct findings patterns, causes, suggestions;
     const char *source; /* model, rules */
 };
@@ -21,20 +22,20 @@ struct analysis {
 extern const char ANALYST_PROMPT[];
 extern const struct model_form ANALYSIS_FORM;
 
-/* The analyst's question, in arena. again: the last answer was not of the form asked for. */
+/* The analyst's question, in arena. */
 const char *analyst_question(
-    struct arena *arena, const char *prompt, const struct failure *failures, int count, bool again);
+    struct arena *arena, const char *prompt, const struct failure *failures, int count);
 
-/* False when the answer holds no such JSON object; then *analysis is not to be used. */
-bool analysis_read(struct arena *arena, const char *answer, size_t length, struct analysis *analysis);
+/* False when the answer is not of ANALYSIS_FORM; then *analysis is not to be used. */
+bool analysis_read(struct arena *arena, const char *answer, size_t length, struct analysed *analysis);
 
 /* An analysis from the checks and the judge's reasonings in the failures' details, when the model gave none.
  */
 void analysis_from_rules(
-    struct arena *arena, const struct failure *failures, int count, struct analysis *analysis);
+    struct arena *arena, const struct failure *failures, int count, struct analysed *analysis);
 
 /* Appends it as the JSON object that is kept. */
-void analysis_write(struct buffer *buffer, const struct analysis *analysis);
+void analysis_write(struct buffer *buffer, const struct analysed *analysis);
 
 /* Appends <name>, the text cut to bytes_max at a character's border ("(empty)" for none), </name>. */
 void write_section(struct buffer *buffer, const char *name, const char *text, size_t bytes_max);

@@ -1,4 +1,4 @@
-/* The analyst is asked, once more if its answer is no JSON; then the author of prompts, once for each angle,
+/* The analyst is asked; then the author of prompts, once for each angle,
  * side by side. */
 #include <string.h>
 
@@ -6,8 +6,6 @@
 #include "shared/log.h"
 #include "shared/request_id.h"
 #include "workers/optimizer/cycle_private.h"
-
-static void ask_analyst(struct cycle *cycle);
 
 static void analysed(struct cycle *cycle) {
     log_info("failures_analysed", log_string("task_type", cycle->trigger.task_type),
@@ -19,34 +17,24 @@ static void analysed(struct cycle *cycle) {
 static void take_analysis(struct cycle *cycle, int number, const struct model_answer *answer) {
     const struct failure *failures = cycle->failures + cycle->analysed_from;
     (void)number;
-    bool told = answer->status == MODEL_OK;
-    if (told && analysis_read(cycle->arena, answer->text, answer->length, &cycle->analysis)) {
-        analysed(cycle);
-    } else if (told && !cycle->asked_again) {
-        cycle->asked_again = true;
-        ask_analyst(cycle);
-    } else {
-        /* Going back may still be a repair. */
+    /* Without an analysis, going back may still be a repair. */
+    if (answer->status != MODEL_OK ||
+        !analysis_read(cycle->arena, answer->text, answer->length, &cycle->analysis))
         analysis_from_rules(cycle->arena, failures, cycle->analysed_count, &cycle->analysis);
-        analysed(cycle);
-    }
+    analysed(cycle);
 }
 
-static void ask_analyst(struct cycle *cycle) {
+void cycle_analyse(struct cycle *cycle, void (*then)(struct cycle *cycle)) {
+    cycle->then = then;
     cycle_ask(cycle,
         &(struct model_request){.system = ANALYST_PROMPT,
-            .user = analyst_question(cycle->arena, cycle->prompt, cycle->failures + cycle->analysed_from,
-                cycle->analysed_count, cycle->asked_again),
+            .user = analyst_question(
+                cycle->arena, cycle->prompt, cycle->failures + cycle->analysed_from, cycle->analysed_count),
             .temperature = 0.2,
             .form = &ANALYSIS_FORM,
             .purpose = "analyse",
             .task_type = cycle->trigger.task_type},
         0, take_analysis);
-}
-
-void cycle_analyse(struct cycle *cycle, void (*then)(struct cycle *cycle)) {
-    cycle->then = then;
-    ask_analyst(cycle);
 }
 
 static bool is_rejected(const struct cycle *cycle, const char *content) {

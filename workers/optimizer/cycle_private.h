@@ -59,8 +59,7 @@ struct cycle {
         analysed_count; /* the failures that the analyst sees; the others, or all, are rehearsed */
     int rehearsed_from, rehearsed_count;
 
-    bool asked_again;
-    struct analysis analysis;
+    struct analysed analysis;
     struct candidate candidates[CANDIDATES_MAX + 2];
     int candidate_count;
     double *results; /* of each prompt, the active one first, a row of what it scored on each input: the

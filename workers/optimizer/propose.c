@@ -53,7 +53,7 @@ static void write_findings(struct buffer *text, const char *title, const struct 
 }
 
 const char *author_question(struct arena *arena, enum angle angle, int number, const char *active,
-    const char *last_good, const struct analysis *analysis, const struct failure *failures, int count) {
+    const char *last_good, const struct analysed *analysis, const struct failure *failures, int count) {
     struct buffer text = buffer_in(arena);
     write_section(&text, "active_prompt", active, CANDIDATE_BYTES_MAX);
     if (last_good)

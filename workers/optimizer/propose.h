@@ -22,7 +22,7 @@ extern const char PROMPT_AUTHOR_PROMPT[];
 /* The author's question, in arena. last_good: NULL when there is none. number: of the candidate, since one
  * angle may be asked for more than one. */
 const char *author_question(struct arena *arena, enum angle angle, int number, const char *active,
-    const char *last_good, const struct analysis *analysis, const struct failure *failures, int count);
+    const char *last_good, const struct analysed *analysis, const struct failure *failures, int count);
 
 /* The prompt in an answer, in arena: without a fence or quotes around it and white space at its ends. */
 const char *candidate_clean(struct arena *arena, const char *answer, size_t length);

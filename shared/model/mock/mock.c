@@ -121,7 +121,8 @@ struct model_call {
     void *context;
 };
 
-static void *mock_open(uv_loop_t *loop) {
+static void *mock_open(uv_loop_t *loop, const struct model_target *target) {
+    (void)target;
     struct mock *mock = calloc(1, sizeof *mock);
     if (!mock)
         abort();
