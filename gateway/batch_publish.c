@@ -189,6 +189,10 @@ static void write_record(const struct upload *upload, struct buffer *text, const
     json_write_string(text, body->task_type);
     append(text, upload->text.before_user_input);
     json_write_string(text, body->user_input);
+    if (body->model) {
+        buffer_string(text, ",\"requested_model\":");
+        json_write_string(text, body->model);
+    }
     buffer_byte(text, '}');
 }
 
@@ -209,7 +213,8 @@ static void write_headers(const struct upload *upload, struct line_record *recor
 
 /* False when Kafka's queue is full. */
 static bool produce(struct upload *upload, const struct submission *body, int64_t line) {
-    size_t expected = strlen(body->user_input) + strlen(body->task_type) + RECORD_BYTES;
+    size_t expected = strlen(body->user_input) + strlen(body->task_type) + RECORD_BYTES +
+                      (body->model ? strlen(body->model) + sizeof ",\"requested_model\":\"\"" : 0);
     struct line_record *record = record_create(upload, expected);
     struct line_group *group = record->group;
     struct buffer text = {

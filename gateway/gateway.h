@@ -57,6 +57,7 @@ struct exchange {
     struct request_span *span; /* NULL: nobody wants it */
     const char *user_input;    /* gone with Kafka's report */
     const char *task_type;
+    const char *model; /* that is to serve it; NULL: the first one */
     const char *key;   /* the idempotency key, or NULL */
     int64_t wait_ms;   /* how long its caller waits for the result; 0: for Kafka's acknowledgement only */
     bool synchronous;  /* by POST /api/v1/request: the wait ends with 504 instead of 202 */

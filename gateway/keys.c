@@ -201,21 +201,25 @@ static void send_query(struct keys *keys) {
 }
 
 /* The body by its meaning: white space and the order of members make no difference. */
-static void hash_body(const char *task_type, const char *user_input, char hash[HASH_BYTES]) {
-    struct arena *arena = arena_create(strlen(user_input) + 256);
-    sha256_hex(arena_format(arena, "%zu %s%s", strlen(task_type), task_type, user_input), hash);
+static void hash_body(
+    const char *task_type, const char *user_input, const char *model, char hash[HASH_BYTES]) {
+    struct arena *arena = arena_create(strlen(user_input) + 512);
+    const char *text = arena_format(arena, "%zu %s%s", strlen(task_type), task_type, user_input);
+    if (model)
+        text = arena_format(arena, "model %zu %s%s", strlen(model), model, text);
+    sha256_hex(text, hash);
     arena_destroy(&arena);
 }
 
 void keys_ask(struct keys *keys, const char *tenant, const char *key, const char *task_type,
-    const char *user_input, const char *request_id, key_done done, void *context) {
+    const char *user_input, const char *model, const char *request_id, key_done done, void *context) {
     struct asked *asked = calloc(1, sizeof *asked + strlen(tenant) + 1);
     if (!asked)
         abort();
     memcpy(asked->tenant_text, tenant, strlen(tenant) + 1);
     asked->tenant = asked->tenant_text;
     sha256_hex(key, asked->key_hash);
-    hash_body(task_type, user_input, asked->body_hash);
+    hash_body(task_type, user_input, model, asked->body_hash);
     memcpy(asked->request_id, request_id, UUID_TEXT_BYTES);
     asked->done = done;
     asked->context = context;

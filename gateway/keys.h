@@ -26,10 +26,10 @@ void keys_close(struct keys **keys);
  * characters or spaces within quotes. NULL when it is no such key. */
 char *key_read(struct arena *arena, const char *header);
 
-/* Asks for a key, and offers a request id for it. key and task_type and user_input (the body) are hashed at
- * once; done is called once, later. Keys that are asked for while a query is under way go into the next one
- * together. */
+/* Asks for a key, and offers a request id for it. key and task_type, user_input and model (the body; model
+ * may be NULL) are hashed at once; done is called once, later. Keys that are asked for while a query is under
+ * way go into the next one together. */
 void keys_ask(struct keys *keys, const char *tenant, const char *key, const char *task_type,
-    const char *user_input, const char *request_id, key_done done, void *context);
+    const char *user_input, const char *model, const char *request_id, key_done done, void *context);
 
 #endif

@@ -216,6 +216,7 @@ static void encode_request(struct exchange *exchange, struct buffer *body) {
             .expires_at = now + gateway_settings.request_expiry_ms},
         .task_type = exchange->task_type,
         .user_input = exchange->user_input,
+        .requested_model = exchange->model,
     };
     request_encode(body, &request);
 }
@@ -339,7 +340,7 @@ static void on_known(void *context, enum task_type_known known, const char *know
     else if (exchange->key) {
         exchange->sent = true; /* keeps it alive while Postgres is asked for its key */
         keys_ask(exchange->gateway->keys, TENANT, exchange->key, exchange->task_type, exchange->user_input,
-            exchange->request_id, on_key, exchange);
+            exchange->model, exchange->request_id, on_key, exchange);
     } else
         publish(exchange);
 }
@@ -355,6 +356,7 @@ static struct exchange *exchange_create(
     exchange->started = uv_hrtime();
     exchange->user_input = arena_string(exchange->lent, body->user_input);
     exchange->task_type = arena_string(arena, body->task_type);
+    exchange->model = arena_string(arena, body->model);
     request_id_create(exchange->request_id);
     trace_continue(&exchange->trace, http_header(http, "traceparent"));
     exchange->span = request_span_begin(arena, http, &exchange->trace);

@@ -51,6 +51,16 @@ static bool may_read(const struct run *run) {
     return run->consumer && !run->draining && (!run->pg || pg_ready(run->pg));
 }
 
+static const char *away(void *context) {
+    const struct run *run = context;
+    return run->worker->away ? run->worker->away(run) : NULL;
+}
+
+/* Who waits is told of what is away; other work waits for it where it is safe, in Kafka. */
+static bool may_read_lane(struct run *run, enum lane lane) {
+    return may_read(run) && (lane == LANE_HIGH || !away(run));
+}
+
 /* Reads a lane's share of this turn; true when there may be more. */
 static bool read_lane(struct run *run, enum lane lane) {
     int turn = TURN[lane];
@@ -79,10 +89,11 @@ static void on_readable(void *context) {
     if (!may_read(run))
         return;
     gate_begin_held(run);
-    deferred_begin_due(run);
-    for (int lane = 0; lane < LANE_COUNT && may_read(run); lane++)
+    if (!away(run))
+        deferred_begin_due(run);
+    for (int lane = 0; lane < LANE_COUNT && may_read_lane(run, (enum lane)lane); lane++)
         more = read_lane(run, lane) || more;
-    if (run->defers && may_read(run))
+    if (run->defers && may_read_lane(run, LANE_LOW))
         more = read_deferred(run) || more;
     gate_begin_held(run);
     for (int queue = 0; queue < QUEUE_COUNT; queue++)
@@ -94,6 +105,10 @@ static void on_readable(void *context) {
 void run_wake(struct run *run) {
     if (run->consumer)
         kafka_consumer_wake(run->consumer);
+}
+
+void run_resume(struct run *run) {
+    run_wake(run);
 }
 
 static size_t in_flight(const struct run *run) {
@@ -362,12 +377,14 @@ static void start_timers(struct run *run) {
 static bool open_all(struct run *run, struct arena *arena) {
     const struct worker *worker = run->worker;
     spans_open(&run->loop, arena_format(arena, "moru-%s", worker->service), kafka_instance_id());
-    struct dependency *dependencies = arena_alloc(arena, sizeof *dependencies * 3);
-    dependencies[0] = (struct dependency){"kafka", true, kafka_broken_check, run};
+    struct dependency *dependencies = arena_alloc(arena, sizeof *dependencies * 4), *next = dependencies;
+    *next++ = (struct dependency){"kafka", true, kafka_broken_check, run};
     if (worker->postgres) {
-        dependencies[1] = (struct dependency){"postgres", true, postgres_broken_check, run};
+        *next++ = (struct dependency){"postgres", true, postgres_broken_check, run};
         run->pg = pg_open(&run->loop, on_postgres, run);
     }
+    if (worker->away)
+        *next = (struct dependency){worker->away_name, false, away, run};
     operations_open(worker->service, dependencies);
     metrics_before_scrape(before_scrape, run);
     run->state = worker->open(run);

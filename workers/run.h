@@ -70,6 +70,11 @@ struct worker {
     void (*handle)(struct job *job);
     /* A job from a topic has ended and is about to be freed, however it went; may be NULL. */
     void (*ended)(struct job *job);
+    /* NULL, or what it works with but can do without for a while, such as a model, and why that is away: NULL
+     * while it is there. Meanwhile only the high lane is read, where somebody waits and is to be told; all
+     * else stays in Kafka. run_resume tells when it may be back. */
+    const char *(*away)(const struct run *run);
+    const char *away_name; /* of that, in the checks of /ready: "model" */
     /* Called once, when Kafka, Postgres and replies (where they are needed) are there; may be NULL. */
     void (*began)(struct run *run);
     /* For a worker that asks others and waits: what comes for this process on the topic replies, as a message
@@ -83,6 +88,9 @@ struct worker {
 
 /* A worker's main(). */
 int worker_main(const struct worker *worker, int argc, char **argv);
+
+/* Looks again at what away says. */
+void run_resume(struct run *run);
 
 /* What open returned. */
 void *run_state(const struct run *run);
@@ -172,6 +180,10 @@ void job_join(struct job *job, struct job *first);
  * retry_after_ms (-1: nothing said); after the last try it is rejected with this reason. A wait of more than
  * 5 s is spent on the topic deferred: then another process may take it up, and state begins anew. */
 void job_retry(struct job *job, const char *reason, int64_t retry_after_ms);
+
+/* As job_retry, for who counts the tries of a job by itself (of a model, for one): tries have been made so
+ * far, and attempt goes on behind them, also in another process. It is not rejected for their number. */
+void job_come_again(struct job *job, const char *reason, int64_t retry_after_ms, int tries);
 
 /* What the worker needs is away (Postgres): it is handled again when that is back; no try is counted. */
 void job_postpone(struct job *job);

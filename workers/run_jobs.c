@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "shared/arena.h"
+#include "shared/backoff.h"
 #include "shared/log.h"
 #include "shared/pg.h"
 #include "shared/request_id.h"
@@ -389,24 +389,8 @@ static void on_retry(uv_timer_t *timer) {
     job->run->worker->handle(job);
 }
 
-/* Full jitter: anywhere between nothing and the back-off's bound, so that what failed together does not come
- * back together. */
-static uint64_t backoff_ms(int attempt) {
-    uint64_t bound = BACKOFF_FIRST_MS;
-    for (int i = 1; i < attempt && bound < BACKOFF_MAX_MS; i++)
-        bound *= 2;
-    uint64_t random;
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
-        random = uv_hrtime();
-    return random % (bound < BACKOFF_MAX_MS ? bound : BACKOFF_MAX_MS) + 1;
-}
-
-void job_retry(struct job *job, const char *reason, int64_t retry_after_ms) {
-    if (job->attempt >= run_settings.tries_max) {
-        job_reject(job, reason);
-        return;
-    }
-    uint64_t wait_ms = backoff_ms(job->attempt);
+static void come_again(struct job *job, const char *reason, int64_t retry_after_ms) {
+    uint64_t wait_ms = backoff_ms(job->attempt, BACKOFF_FIRST_MS, BACKOFF_MAX_MS, backoff_random());
     int64_t longest = job->run->defers && job->topic ? DEFERRED_MAX_MS : RETRY_AFTER_MAX_MS;
     if (retry_after_ms > longest)
         retry_after_ms = longest;
@@ -418,6 +402,18 @@ void job_retry(struct job *job, const char *reason, int64_t retry_after_ms) {
     job->attempt++;
     if (wait_ms <= DEFER_FROM_MS || !deferred_put(job, reason, wait_ms))
         start_timer(job, wait_ms, on_retry);
+}
+
+void job_retry(struct job *job, const char *reason, int64_t retry_after_ms) {
+    if (job->attempt >= run_settings.tries_max)
+        job_reject(job, reason);
+    else
+        come_again(job, reason, retry_after_ms);
+}
+
+void job_come_again(struct job *job, const char *reason, int64_t retry_after_ms, int tries) {
+    job->attempt = tries;
+    come_again(job, reason, retry_after_ms);
 }
 
 static void on_away(uv_timer_t *timer) {

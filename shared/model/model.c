@@ -9,6 +9,7 @@
 #include "shared/arena.h"
 #include "shared/model/provider.h"
 #include "shared/model/spans.h"
+#include "shared/model/tries.h"
 #include "shared/trace.h"
 
 struct model_configuration model_configuration;
@@ -21,8 +22,7 @@ struct setting model_settings[] = {
         .value = &model_configuration.provider,
         .otherwise = "",
         .help = "openai (and servers like it), gemini, anthropic or mock; empty: a base URL means openai, "
-                "only a key "
-                "means gemini, neither means mock."},
+                "only a key means gemini, neither means mock."},
     {.name = "LLM_API_KEY",
         .type = SETTING_SECRET,
         .value = &model_configuration.api_key,
@@ -38,13 +38,40 @@ struct setting model_settings[] = {
         .value = &model_configuration.model,
         .otherwise = "",
         .help = "The model's name, as its API knows it; empty: the provider's default."},
+    {.name = "LLM_MODELS",
+        .type = SETTING_STRING,
+        .value = &model_configuration.models,
+        .otherwise = "",
+        .help = "Further models that a request may name: name=provider:model@base_url, commas between them; "
+                "name= and @base_url may be left out."},
+    {.name = "LLM_FALLBACKS",
+        .type = SETTING_STRING,
+        .value = &model_configuration.fallbacks,
+        .otherwise = "",
+        .help = "Models that are asked, in this order, when the one that a call is for does not serve: names "
+                "from LLM_MODELS or entries as there, commas between them."},
+    {.name = "GEMINI_API_KEY",
+        .type = SETTING_SECRET,
+        .value = &model_configuration.gemini_api_key,
+        .otherwise = "",
+        .help = "Key for models of gemini; empty: LLM_API_KEY where the first model is one."},
+    {.name = "OPENAI_API_KEY",
+        .type = SETTING_SECRET,
+        .value = &model_configuration.openai_api_key,
+        .otherwise = "",
+        .help = "Key for models of openai; empty: LLM_API_KEY where the first model is one."},
+    {.name = "ANTHROPIC_API_KEY",
+        .type = SETTING_SECRET,
+        .value = &model_configuration.anthropic_api_key,
+        .otherwise = "",
+        .help = "Key for models of anthropic; empty: LLM_API_KEY where the first model is one."},
     {.name = "LLM_TIMEOUT_MS",
         .type = SETTING_INTEGER,
         .value = &model_configuration.timeout_ms,
         .otherwise = "60000",
         .min = 1,
         .max = 3600000,
-        .help = "How long one call of the model may take."},
+        .help = "How long one try of a call may take."},
     {.name = "LLM_CONNECT_TIMEOUT_MS",
         .type = SETTING_INTEGER,
         .value = &model_configuration.connect_timeout_ms,
@@ -107,6 +134,22 @@ const char *model_error_name(enum model_error error) {
     return NAMES[error];
 }
 
+bool model_error_may_pass(enum model_error error) {
+    switch (error) {
+    case MODEL_ERROR_UNREACHABLE:
+    case MODEL_ERROR_TIMEOUT:
+    case MODEL_ERROR_CUT:
+    case MODEL_ERROR_RATE_LIMITED:
+    case MODEL_ERROR_SERVER:
+    case MODEL_ERROR_UNAUTHORIZED:
+    case MODEL_ERROR_AWAY:
+    case MODEL_ERROR_BUDGET:
+        return true;
+    default:
+        return false;
+    }
+}
+
 struct model_request *model_request_copy(struct arena *arena, const struct model_request *request) {
     struct model_request *copy = arena_alloc(arena, sizeof *copy);
     *copy = *request;
@@ -148,9 +191,33 @@ const char *model_name(const struct model *model) {
     return tries_first(model->tries)->provider->name;
 }
 
+const char *model_role(struct model *model, const char *setting, const char *entry) {
+    return tries_role(model->tries, setting, entry);
+}
+
+bool model_knows(const struct model *model, const char *name) {
+    return tries_knows(model->tries, name);
+}
+
+const char *model_names(const struct model *model) {
+    return tries_names(model->tries);
+}
+
+const char *model_away(const struct model *model) {
+    return tries_away(model->tries);
+}
+
+void model_on_back(struct model *model, void (*back)(void *context), void *context) {
+    tries_on_back(model->tries, back, context);
+}
+
 void model_observe(
     struct model *model, void (*ended)(void *context, const struct model_try *attempt), void *context) {
     tries_observe(model->tries, ended, context);
+}
+
+void model_set_gate(struct model *model, const struct model_gate *gate) {
+    tries_set_gate(model->tries, gate);
 }
 
 void model_call(struct model *model, const struct model_request *request, model_done done, void *context) {

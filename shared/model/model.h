@@ -19,6 +19,9 @@ struct model_call;
 /* LLM_PROVIDER, LLM_API_KEY (secret), LLM_BASE_URL, LLM_MODEL, LLM_TIMEOUT_MS, LLM_CONNECT_TIMEOUT_MS,
  * LLM_MAX_TOKENS, LLM_OUTPUT_BYTES_MAX, LLM_STREAM. */
 extern struct setting model_settings[];
+/* LLM_TRIES_MAX, LLM_BUDGET_MS, LLM_RETRY_AFTER_MAX_MS, LLM_AWAY_WAIT_MS, LLM_CONCURRENCY_MIN and _MAX,
+ * LLM_REQUESTS_PER_MINUTE, LLM_TOKENS_PER_MINUTE. */
+extern struct setting tries_settings[];
 extern struct metric model_metrics[];
 
 /* The form of a structured answer: the provider is asked for it in its own way, and what comes is checked all
@@ -85,6 +88,9 @@ enum model_error {
 
 const char *model_error_name(enum model_error error);
 
+/* Whether it was the model's, and not the request's: another time the same request may be served. */
+bool model_error_may_pass(enum model_error error);
+
 /* What a server's rate headers say is left of a limit (x-ratelimit-remaining-requests, -reset-requests,
  * anthropic-ratelimit-requests-remaining, …). Zeroed: nothing was said. */
 struct model_allowance {
@@ -120,6 +126,20 @@ struct model *model_open(uv_loop_t *loop);
 /* The provider's: "mock", "openai", "gemini", "anthropic". */
 const char *model_name(const struct model *model);
 
+/* The name of the model that a role has for itself: entry is the value of a setting of that name, an entry as
+ * in LLM_MODELS or the name of one that stands there; "": NULL, the first one serves. A wrong one ends the
+ * process with one line on standard error and exit code 2. */
+const char *model_role(struct model *model, const char *setting, const char *entry);
+
+/* Whether a request may name it, and the names of all that it may, ", " between them. */
+bool model_knows(const struct model *model, const char *name);
+const char *model_names(const struct model *model);
+
+/* NULL, or why work that nobody waits for should not be begun: what serves it is away, and enough calls wait
+ * to find out when it is back. back is called, from the loop, when that may have changed. */
+const char *model_away(const struct model *model);
+void model_on_back(struct model *model, void (*back)(void *context), void *context);
+
 /* One try of a call, as it ended: what is counted, paid for and traced. All of it is borrowed for the call.
  */
 struct model_target;
@@ -136,8 +156,10 @@ struct model_try {
 void model_observe(
     struct model *model, void (*ended)(void *context, const struct model_try *attempt), void *context);
 
-/* Starts one call, without retries; done is called once, from the loop, never from inside model_call. The
- * request is copied. */
+/* Starts one call: as many tries, of the model and its fallbacks, as its budget allows. done is called once,
+ * from the loop, never from inside model_call. The request is copied. An answer of MODEL_RETRY says that the
+ * request is to come again in retry_after_ms with its count of tries; all else that is not MODEL_OK has used
+ * up the budget or would not get better, and is MODEL_REJECT. */
 void model_call(struct model *model, const struct model_request *request, model_done done, void *context);
 
 /* Calls under way are given up: their done is not called. Nulls *model. */

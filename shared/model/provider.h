@@ -9,8 +9,10 @@ struct model_configuration {
     const char *provider; /* "": told by the two that follow */
     const char *api_key;  /* secret; "": none */
     const char *base_url;
-    const char *model;   /* "": the provider's default */
-    const char *ca_file; /* "": the system's */
+    const char *model;                                               /* "": the provider's default */
+    const char *ca_file;                                             /* "": the system's */
+    const char *gemini_api_key, *openai_api_key, *anthropic_api_key; /* secret */
+    const char *models, *fallbacks;                                  /* see targets.h */
     int64_t timeout_ms, connect_timeout_ms;
     int64_t max_tokens;
     int64_t output_bytes_max;
@@ -59,15 +61,7 @@ struct model_request *model_request_copy(struct arena *arena, const struct model
 
 int64_t model_max_tokens(const struct model_request *request);
 
-/* tries.c: the targets, and the tries of calls. */
-struct tries;
-struct tries *tries_open(uv_loop_t *loop);
-const struct model_target *tries_first(const struct tries *tries);
-void tries_observe(
-    struct tries *tries, void (*ended)(void *context, const struct model_try *attempt), void *context);
-/* As model_call, of any text: request->form only shapes what is asked for. */
-void tries_call(struct tries *tries, const struct model_request *request, model_done done, void *context);
-void tries_close(struct tries **tries);
+struct tries; /* tries.h */
 
 /* structured.c: answers of a form, over tries. */
 struct structured;

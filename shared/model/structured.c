@@ -7,6 +7,7 @@
 #include "shared/buffer.h"
 #include "shared/json.h"
 #include "shared/model/provider.h"
+#include "shared/model/tries.h"
 
 enum { QUOTED_BYTES_MAX = 4000, OBJECTS_TRIED_MAX = 8 };
 

@@ -65,6 +65,8 @@ static const char *write_detail(const struct work *work) {
     buffer_format(&detail, "},\"llm_details\":%s", work->judged.detail);
     if (work->generation.replaced)
         buffer_format(&detail, ",\"replaced_characters\":%lld", (long long)work->generation.replaced);
+    if (work->generation.has_cut && work->generation.cut)
+        buffer_string(&detail, ",\"output_cut\":true");
     buffer_byte(&detail, '}');
     return buffer_text(&detail);
 }
@@ -107,9 +109,16 @@ static void conclude(struct work *work) {
 static void on_judged(void *context, const struct model_answer *answer) {
     struct work *work = context;
     struct job *job = work->job;
+    const char *failure =
+        arena_format(job->arena, "the judge failed: %s", answer->error ? answer->error : "");
     if (answer->status == MODEL_RETRY) {
-        job_retry(
-            job, arena_format(job->arena, "the judge failed: %s", answer->error), answer->retry_after_ms);
+        job_come_again(job, failure, answer->retry_after_ms, work->budget.tries);
+        return;
+    }
+    if (answer->status == MODEL_REJECT && model_error_may_pass(answer->error_kind)) {
+        if (work->budget.tries > job->attempt)
+            job->attempt = work->budget.tries;
+        job_reject(job, failure);
         return;
     }
     if (answer->status == MODEL_REJECT)
@@ -121,15 +130,20 @@ static void on_judged(void *context, const struct model_answer *answer) {
 }
 
 void evaluate(struct work *work) {
-    struct evaluator *state = job_worker(work->job);
+    struct job *job = work->job;
+    struct evaluator *state = job_worker(job);
     model_call(state->model,
         &(struct model_request){.system = JUDGE_PROMPT,
-            .user = judge_question(work->job->arena, &work->generation),
+            .user = judge_question(job->arena, &work->generation),
             .form = &JUDGEMENT_FORM,
+            .model = state->judge,
+            .budget = &work->budget,
+            .somebody_waits = job->reply_to || !job->topic,
             .purpose = "judge",
-            .request_id = work->job->request_id,
-            .task_type = work->job->task_type,
-            .trace = &work->job->trace},
+            .request_id = job->request_id,
+            .task_type = work->generation.request.task_type,
+            .tenant = work->generation.request.envelope.tenant,
+            .trace = &job->trace},
         on_judged, work);
 }
 
@@ -146,6 +160,8 @@ static struct work *begin(struct job *job) {
     job->task_type = work->generation.request.task_type;
     rules_apply(work->generation.request.task_type, work->generation.output, &work->rules);
     job->state = work;
+    /* The tries that it had before it was deferred count. */
+    work->budget.tries = job->attempt - 1;
     return work;
 }
 
@@ -155,12 +171,34 @@ static void handle(struct job *job) {
         evaluate(work);
 }
 
+static const char *model_is_away(const struct run *run) {
+    const struct evaluator *state = run_state(run);
+    return model_away(state->model);
+}
+
+static void on_model_back(void *context) {
+    run_resume(context);
+}
+
+static const char *judge_model;
+
+static struct setting evaluator_settings[] = {
+    {.name = "LLM_JUDGE_MODEL",
+        .type = SETTING_STRING,
+        .value = &judge_model,
+        .otherwise = "",
+        .help = "The model that judges: a name from LLM_MODELS or an entry as there; empty: the first one."},
+    {0},
+};
+
 static void *open_evaluator(struct run *run) {
     struct evaluator *state = calloc(1, sizeof *state);
     if (!state)
         abort();
     state->run = run;
     state->model = model_open(run_loop(run));
+    state->judge = model_role(state->model, "LLM_JUDGE_MODEL", judge_model);
+    model_on_back(state->model, on_model_back, run);
     state->verdicts = verdicts_open(run);
     return state;
 }
@@ -171,7 +209,7 @@ static void close_evaluator(void *context) {
     verdicts_close(&state->verdicts);
 }
 
-static struct setting *const settings[] = {model_settings, NULL};
+static struct setting *const settings[] = {evaluator_settings, model_settings, tries_settings, NULL};
 static const struct topic *const inputs[] = {&TOPIC_GENERATIONS, NULL};
 static const struct topic *const outputs[] = {&TOPIC_EVALUATIONS, &TOPIC_VERDICTS, NULL};
 static const struct http_route routes[] = {{"POST", "/api/v1/evaluate", evaluator_evaluate}, {0}};
@@ -188,5 +226,7 @@ const struct worker evaluator_worker = {
     .routes = routes,
     .open = open_evaluator,
     .handle = handle,
+    .away = model_is_away,
+    .away_name = "model",
     .close = close_evaluator,
 };

@@ -3,6 +3,7 @@
 #define WORKERS_EVALUATOR_EVALUATOR_H
 
 #include "schemas/generation.h"
+#include "shared/model/model.h"
 #include "workers/evaluator/rules.h"
 #include "workers/run.h"
 
@@ -13,6 +14,7 @@ struct verdicts;
 struct evaluator {
     struct run *run;
     struct model *model;
+    const char *judge; /* the name of the model that judges; NULL: the first one */
     struct verdicts *verdicts;
 };
 
@@ -29,11 +31,12 @@ struct work {
     struct generation generation; /* of a direct call only what the call gave is set */
     struct rule_result rules;
     struct judged judged;
-    double score;              /* when judged.valid */
-    bool passed;               /* when judged.valid */
-    const char *detail;        /* JSON */
-    uint64_t started;          /* uv_hrtime */
-    struct http_request *http; /* a direct call: whom to answer, NULL once the client has left */
+    struct model_budget budget; /* of all calls of the judge for it */
+    double score;               /* when judged.valid */
+    bool passed;                /* when judged.valid */
+    const char *detail;         /* JSON */
+    uint64_t started;           /* uv_hrtime */
+    struct http_request *http;  /* a direct call: whom to answer, NULL once the client has left */
 };
 
 extern const struct worker evaluator_worker;

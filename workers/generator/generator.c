@@ -55,7 +55,6 @@ void generator_count(const struct work *work, bool succeeded) {
 
 static void emit_generation(struct work *work) {
     struct job *job = work->job;
-    struct generator *state = job_worker(job);
     struct generation generation = {
         .request = work->request,
         .refined_input = work->refined_input,
@@ -63,9 +62,11 @@ static void emit_generation(struct work *work) {
         .prompt_id = work->prompt_id,
         .prompt_version = work->prompt_version,
         .prompt_hash = work->prompt_hash,
-        .model = model_name(state->model),
+        .model = work->model,
         .latency_ms = work->latency_ms,
         .replaced = work->replaced,
+        .has_cut = work->cut,
+        .cut = work->cut,
     };
     struct buffer body = buffer_in(job->arena);
     generation_encode(&body, &generation);
@@ -91,7 +92,10 @@ static void end_try(struct work *work) {
         job_postpone(job);
     } else if (failure == FAILS_FOR_NOW) {
         work->tried = true;
-        job_retry(job, work->reason, work->retry_after_ms);
+        job_retry(job, work->reason, -1);
+    } else if (failure == COMES_AGAIN) {
+        work->tried = true;
+        job_come_again(job, work->reason, work->retry_after_ms, work->budget.tries);
     } else {
         if (job->topic)
             generator_count(work, false);
@@ -120,10 +124,27 @@ static void on_prompt(void *context, enum prompt_found found, const struct promp
         generate(work);
 }
 
+/* All tries that the model had are behind this, so that the job has no others. */
 static void failed_call(struct work *work, const struct model_answer *answer) {
     const char *reason = arena_format(work->job->arena, "the model failed: %s", answer->error);
-    fail(
-        work, answer->status == MODEL_RETRY ? FAILS_FOR_NOW : FAILS_FOR_GOOD, reason, answer->retry_after_ms);
+    if (work->budget.tries > work->job->attempt)
+        work->job->attempt = work->budget.tries;
+    fail(work, answer->status == MODEL_RETRY ? COMES_AGAIN : FAILS_FOR_GOOD, reason, answer->retry_after_ms);
+}
+
+static void ask_model(struct work *work, struct model_request question, model_done done) {
+    struct job *job = work->job;
+    struct generator *state = job_worker(job);
+    question.temperature = 0.2;
+    question.model = work->request.requested_model;
+    question.budget = &work->budget;
+    question.somebody_waits = job->reply_to || !job->topic;
+    question.request_id = job->request_id;
+    question.task_type = work->request.task_type;
+    question.tenant = work->request.envelope.tenant;
+    question.trace = &job->trace;
+    work->waiting = 1;
+    model_call(state->model, &question, done, work);
 }
 
 static void keep_refined(struct work *work) {
@@ -158,6 +179,8 @@ static void on_output(void *context, const struct model_answer *answer) {
     if (answer->status == MODEL_OK) {
         work->output = arena_copy(work->job->arena, answer->text, answer->length);
         work->replaced = answer->replaced;
+        work->cut = answer->cut;
+        work->model = arena_string(work->job->arena, answer->model);
     } else {
         failed_call(work, answer);
     }
@@ -216,31 +239,16 @@ static void ask_postgres(struct work *work) {
 }
 
 static void refine(struct work *work) {
-    struct generator *state = job_worker(work->job);
-    work->waiting = 1;
-    model_call(state->model,
-        &(struct model_request){.system = REFINE_PROMPT,
-            .user = work->request.user_input,
-            .temperature = 0.2,
-            .purpose = "refine",
-            .request_id = work->request.envelope.request_id,
-            .task_type = work->request.task_type,
-            .trace = &work->job->trace},
-        on_refined, work);
+    ask_model(work,
+        (struct model_request){
+            .system = REFINE_PROMPT, .user = work->request.user_input, .purpose = "refine"},
+        on_refined);
 }
 
 static void ask_author(struct work *work) {
-    struct generator *state = job_worker(work->job);
-    work->waiting = 1;
-    model_call(state->model,
-        &(struct model_request){.system = work->prompt,
-            .user = work->refined_input,
-            .temperature = 0.2,
-            .purpose = "generate",
-            .request_id = work->request.envelope.request_id,
-            .task_type = work->request.task_type,
-            .trace = &work->job->trace},
-        on_output, work);
+    ask_model(work,
+        (struct model_request){.system = work->prompt, .user = work->refined_input, .purpose = "generate"},
+        on_output);
 }
 
 static void tell_generated(struct work *work) {
@@ -283,6 +291,17 @@ static bool expired(const struct request *request) {
     return request->envelope.expires_at < (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* NULL: it is to be served. */
+static const char *unfit_reason(struct job *job, const struct request *request) {
+    const struct model *model = ((struct generator *)job_worker(job))->model;
+    if (expired(request))
+        return "the request expired before it was served";
+    if (request->requested_model && !model_knows(model, request->requested_model))
+        return arena_format(
+            job->arena, "there is no model '%s'; there are %s", request->requested_model, model_names(model));
+    return NULL;
+}
+
 static struct work *begin(struct job *job) {
     struct work *work = arena_alloc(job->arena, sizeof *work);
     struct json_errors errors = {0};
@@ -294,11 +313,14 @@ static struct work *begin(struct job *job) {
     }
     job->request_id = work->request.envelope.request_id;
     job->task_type = work->request.task_type;
-    if (expired(&work->request)) {
-        job_reject(job, "the request expired before it was served");
+    const char *unfit = unfit_reason(job, &work->request);
+    if (unfit) {
+        job_reject(job, unfit);
         return NULL;
     }
     job->state = work;
+    /* The tries that it had before it was deferred count. */
+    work->budget.tries = job->attempt - 1;
     struct work *first = in_flight_add(((struct generator *)job_worker(job))->in_flight, work);
     if (!first)
         return work;
@@ -330,12 +352,22 @@ static void handle(struct job *job) {
     generate(work);
 }
 
+static const char *model_is_away(const struct run *run) {
+    const struct generator *state = run_state(run);
+    return model_away(state->model);
+}
+
+static void on_model_back(void *context) {
+    run_resume(context);
+}
+
 static void *open_generator(struct run *run) {
     struct generator *state = calloc(1, sizeof *state);
     if (!state)
         abort();
     state->run = run;
     state->model = model_open(run_loop(run));
+    model_on_back(state->model, on_model_back, run);
     state->prompts = prompts_open(run_pg(run));
     if (strcmp(model_name(state->model), "mock") != 0)
         state->refined = refined_open(run_loop(run), run_pg(run));
@@ -350,7 +382,7 @@ static void close_generator(void *context) {
     refined_close(&state->refined);
 }
 
-static struct setting *const settings[] = {model_settings, NULL};
+static struct setting *const settings[] = {model_settings, tries_settings, NULL};
 static const struct topic *const inputs[] = {&TOPIC_REQUESTS, NULL};
 static const struct topic *const outputs[] = {&TOPIC_GENERATIONS, &TOPIC_REPLIES, NULL};
 static const struct http_route routes[] = {{"POST", "/api/v1/task", generator_task}, {0}};
@@ -369,5 +401,7 @@ const struct worker generator_worker = {
     .open = open_generator,
     .handle = handle,
     .ended = ended,
+    .away = model_is_away,
+    .away_name = "model",
     .close = close_generator,
 };

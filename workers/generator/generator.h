@@ -3,6 +3,7 @@
 #define WORKERS_GENERATOR_GENERATOR_H
 
 #include "schemas/request.h"
+#include "shared/model/model.h"
 #include "workers/run.h"
 
 struct finished;
@@ -36,11 +37,14 @@ struct work {
     bool joined;                      /* it waits for another work on the same request */
     const struct result *stored;      /* the result it turned out to have; NULL: none */
     const char *output;
+    const char *model; /* who wrote it, by its configured name */
     int64_t replaced, latency_ms;
-    uint64_t started; /* uv_hrtime */
-    int waiting;      /* answers this try still waits for */
+    bool cut;                   /* output ended at its greatest length */
+    struct model_budget budget; /* of all calls of the model for it */
+    uint64_t started;           /* uv_hrtime */
+    int waiting;                /* answers this try still waits for */
     /* Why this try cannot go on; told once nothing is under way any more. */
-    enum { GOING_ON, FAILS_FOR_NOW, FAILS_FOR_GOOD, POSTPONED } failure;
+    enum { GOING_ON, FAILS_FOR_NOW, COMES_AGAIN, FAILS_FOR_GOOD, POSTPONED } failure;
     const char *reason;
     int64_t retry_after_ms;
     struct http_request *http; /* a direct call: whom to answer, NULL once the client has left */

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "shared/arena.h"
@@ -15,7 +14,7 @@
 #include "workers/optimizer/rehearse.h"
 #include "workers/optimizer/statistics.h"
 
-enum { BACKOFF_FIRST_MS = 200, BACKOFF_MAX_MS = 10000, BYTES_A_TOKEN = 4 };
+enum { BYTES_A_TOKEN = 4 };
 
 struct cycles {
     struct optimizer *optimizer;
@@ -101,42 +100,12 @@ void cycle_query(struct cycle *cycle, const struct pg_statement *statement, int 
 struct asked_model {
     struct cycle *cycle;
     struct model_request request;
-    int number, attempt;
+    int number;
     void (*take)(struct cycle *cycle, int number, const struct model_answer *answer);
-    uv_timer_t *timer;
 };
 
 static void free_timer(uv_handle_t *handle) {
     free(handle);
-}
-
-static void on_answer(void *context, const struct model_answer *answer);
-
-static void send_question(struct asked_model *asked) {
-    asked->attempt++;
-    model_call(asked->cycle->owner->optimizer->model, &asked->request, on_answer, asked);
-}
-
-static void on_backoff_over(uv_timer_t *timer) {
-    struct asked_model *asked = timer->data;
-    uv_close((uv_handle_t *)timer, free_timer);
-    send_question(asked);
-}
-
-/* Full jitter, with what the model said as the floor. */
-static void ask_later(struct asked_model *asked, int64_t retry_after_ms) {
-    uv_timer_t *timer = malloc(sizeof *timer);
-    uint64_t bound = BACKOFF_FIRST_MS, random;
-    if (!timer)
-        abort();
-    for (int i = 1; i < asked->attempt && bound < BACKOFF_MAX_MS; i++)
-        bound *= 2;
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
-        random = uv_hrtime();
-    uv_timer_init(run_loop(asked->cycle->owner->optimizer->run), timer);
-    timer->data = asked;
-    uv_timer_start(
-        timer, on_backoff_over, random % bound + (retry_after_ms > 0 ? (uint64_t)retry_after_ms : 0) + 1, 0);
 }
 
 static void count_tokens(struct asked_model *asked, const struct model_answer *answer) {
@@ -149,20 +118,22 @@ static void on_answer(void *context, const struct model_answer *answer) {
     struct asked_model *asked = context;
     struct cycle *cycle = asked->cycle;
     count_tokens(asked, answer);
-    if (answer->status == MODEL_RETRY && asked->attempt < optimizer_settings.tries_max) {
-        ask_later(asked, answer->retry_after_ms);
-        return;
-    }
     asked->take(cycle, asked->number, answer);
     cycle_answered(cycle);
 }
 
+/* A cycle holds its task type, so that it rather fails, and comes again, than waits for a model for long. */
 void cycle_ask(struct cycle *cycle, const struct model_request *request, int number,
     void (*take)(struct cycle *cycle, int number, const struct model_answer *answer)) {
+    struct optimizer *optimizer = cycle->owner->optimizer;
     struct asked_model *asked = arena_alloc(cycle->arena, sizeof *asked);
     *asked = (struct asked_model){.cycle = cycle, .request = *request, .number = number, .take = take};
+    asked->request.model = optimizer->prompt_model;
+    asked->request.somebody_waits = true;
+    asked->request.task_type = cycle->trigger.task_type;
+    asked->request.trace = &cycle->trace;
     cycle->waiting++;
-    send_question(asked);
+    model_call(optimizer->model, &asked->request, on_answer, asked);
 }
 
 /* A cycle that broke down is told, and not begun again at once. */
@@ -309,6 +280,7 @@ void cycle_start(struct cycles *cycles, const struct cycle_trigger *trigger, cyc
     cycle->trigger.task_type = arena_string(arena, trigger->task_type);
     cycle->trigger.triggered_by = arena_string(arena, trigger->triggered_by);
     copy_failures(cycle, trigger);
+    trace_continue(&cycle->trace, NULL);
     cycles->first = cycle;
     metric_set(metric_optimizations_running, ++cycles->count);
     if (under_way)

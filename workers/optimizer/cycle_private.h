@@ -67,6 +67,7 @@ struct cycle {
     struct rehearsed active; /* candidate 0 */
     int winner;
     int64_t tokens;
+    struct trace trace;  /* its calls of the model */
     const char *figures; /* JSON */
     int64_t new_prompt_id, new_version;
 };
@@ -75,8 +76,7 @@ struct cycle {
 /* Sends a query as part of this step; take is called with its rows when it worked. */
 void cycle_query(struct cycle *cycle, const struct pg_statement *statement, int count,
     const char *const *values, void (*take)(struct cycle *cycle, const struct pg_result *rows));
-/* Asks the model as part of this step, again and again within OPTIMIZER_TRIES; take is called with the last
- * answer, whatever its status. */
+/* Asks the model as part of this step; take is called with the answer, whatever its status. */
 void cycle_ask(struct cycle *cycle, const struct model_request *request, int number,
     void (*take)(struct cycle *cycle, int number, const struct model_answer *answer));
 /* An answer of this step has come: the last one goes on. */

@@ -76,6 +76,7 @@ static void *open_optimizer(struct run *run) {
         abort();
     optimizer->run = run;
     optimizer->model = model_open(run_loop(run));
+    optimizer->prompt_model = model_role(optimizer->model, "LLM_OPTIMIZER_MODEL", optimizer_settings.model);
     optimizer->windows = windows_open();
     optimizer->rehearsals = rehearsals_open(optimizer);
     optimizer->cycles = cycles_open(optimizer);
@@ -141,7 +142,7 @@ static void assigned(struct run *run, const struct run_position *positions, int 
         optimizer_now_ms() - optimizer_settings.lookback_minutes * MINUTE_MS, run_start);
 }
 
-static struct setting *const settings[] = {optimizer_setting_rows, model_settings, NULL};
+static struct setting *const settings[] = {optimizer_setting_rows, model_settings, tries_settings, NULL};
 static const struct topic *const inputs[] = {&TOPIC_VERDICTS, NULL};
 static const struct topic *const no_inputs[] = {NULL};
 static const struct topic *const outputs[] = {&TOPIC_REQUESTS, &TOPIC_PROMPTS, NULL};

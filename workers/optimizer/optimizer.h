@@ -23,10 +23,11 @@ struct optimizer_settings {
     int64_t candidates;
     const char *approval; /* auto, manual */
     int64_t probation;    /* evaluations */
-    int64_t rehearsal_inputs, rehearsal_timeout_ms, tries_max;
+    int64_t rehearsal_inputs, rehearsal_timeout_ms;
     int64_t backoff_ms, backoff_max_ms;
     int64_t tokens_per_day;
     int64_t once_timeout_ms;
+    const char *model; /* "": the first one */
 };
 extern struct optimizer_settings optimizer_settings;
 extern struct setting optimizer_setting_rows[];
@@ -51,6 +52,7 @@ struct failure {
 struct optimizer {
     struct run *run;
     struct model *model;
+    const char *prompt_model; /* the name of the model that analyses and proposes; NULL: the first one */
     struct windows *windows;
     struct rehearsals *rehearsals; /* rehearse.h */
     struct cycles *cycles;         /* those under way: cycle.h */

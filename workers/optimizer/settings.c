@@ -41,7 +41,12 @@ struct setting optimizer_setting_rows[] = {
         "Inputs of each set that a candidate is tried on"),
     INTEGER("OPTIMIZER_REHEARSAL_TIMEOUT_MS", rehearsal_timeout_ms, "120000", 100, 3600000,
         "How long a rehearsal may take, in milliseconds"),
-    INTEGER("OPTIMIZER_TRIES", tries_max, "3", 1, 100, "Tries of a model call of a cycle"),
+    {.name = "LLM_OPTIMIZER_MODEL",
+        .type = SETTING_STRING,
+        .value = &optimizer_settings.model,
+        .otherwise = "",
+        .help = "The model that analyses failures and writes prompts: a name from LLM_MODELS or an entry as "
+                "there; empty: the first one."},
     INTEGER("OPTIMIZER_BACKOFF_MS", backoff_ms, "60000", 1, 86400000,
         "Wait after a cycle that found nothing better, in milliseconds; doubles each time"),
     INTEGER("OPTIMIZER_BACKOFF_MAX_MS", backoff_max_ms, "3600000", 1, 604800000,
