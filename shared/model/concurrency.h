@@ -36,7 +36,7 @@ void concurrency_ended(struct concurrency *concurrency, uint64_t now_ms, uint64_
 
 /* At least 1. */
 static inline int64_t concurrency_limit(const struct concurrency *concurrency) {
-    return (int64_t)concurrency->limit;
+    return (int64_t)(concurrency->limit + 1e-6); /* 490 may be 489.99… */
 }
 
 #endif

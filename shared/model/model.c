@@ -16,6 +16,12 @@ struct model_configuration model_configuration;
 
 static const char *const BOOLEANS[] = {"false", "true", NULL};
 
+#define INTEGER(setting, member, text, least, most, sentence)                                                \
+    {                                                                                                        \
+        .name = (setting), .type = SETTING_INTEGER, .value = &tries_configuration.member,                    \
+        .otherwise = (text), .min = (least), .max = (most), .help = (sentence)                               \
+    }
+
 struct setting model_settings[] = {
     {.name = "LLM_PROVIDER",
         .type = SETTING_STRING,
@@ -105,6 +111,24 @@ struct setting model_settings[] = {
         .otherwise = "false",
         .choices = BOOLEANS,
         .help = "Whether answers that are text are asked for as streams."},
+    INTEGER("LLM_TRIES_MAX", tries_max, "5", 1, 100,
+        "Tries that all model calls of a request may make together, fallbacks and questions asked again "
+        "included."),
+    INTEGER("LLM_BUDGET_MS", budget_ms, "60000", 1, 3600000,
+        "Time that these tries and the waits between them may take together, in milliseconds."),
+    INTEGER("LLM_RETRY_AFTER_MAX_MS", retry_after_max_ms, "60000", 0, 3600000,
+        "The longest Retry-After of a model that is heeded, in milliseconds."),
+    INTEGER("LLM_AWAY_WAIT_MS", away_wait_ms, "10000", 0, 3600000,
+        "How long a request whose caller waits is kept while the model is away, in milliseconds."),
+    INTEGER("LLM_CONCURRENCY_MIN", concurrency_min, "1", 1, 100000,
+        "Calls of one model that may always be in flight in one process."),
+    INTEGER("LLM_CONCURRENCY_MAX", concurrency_max, "10000", 1, 100000,
+        "Calls of one model that may be in flight in one process at most; within, the number follows 429s "
+        "and latency."),
+    INTEGER("LLM_REQUESTS_PER_MINUTE", requests_per_minute, "0", 0, 1e9,
+        "Calls that one process may begin of one model in a minute, spread evenly; 0: any."),
+    INTEGER("LLM_TOKENS_PER_MINUTE", tokens_per_minute, "0", 0, 1e12,
+        "Tokens, of questions and answers, that these calls may use in a minute; 0: any."),
     {0},
 };
 

@@ -17,11 +17,9 @@ struct model;
 struct model_call;
 
 /* LLM_PROVIDER, LLM_API_KEY (secret), LLM_BASE_URL, LLM_MODEL, LLM_TIMEOUT_MS, LLM_CONNECT_TIMEOUT_MS,
- * LLM_MAX_TOKENS, LLM_OUTPUT_BYTES_MAX, LLM_STREAM. */
+ * LLM_MAX_TOKENS, LLM_OUTPUT_BYTES_MAX, LLM_STREAM; LLM_MODELS, LLM_FALLBACKS and keys for these; the budget,
+ * limits and waits of tries. */
 extern struct setting model_settings[];
-/* LLM_TRIES_MAX, LLM_BUDGET_MS, LLM_RETRY_AFTER_MAX_MS, LLM_AWAY_WAIT_MS, LLM_CONCURRENCY_MIN and _MAX,
- * LLM_REQUESTS_PER_MINUTE, LLM_TOKENS_PER_MINUTE. */
-extern struct setting tries_settings[];
 extern struct metric model_metrics[];
 
 /* The form of a structured answer: the provider is asked for it in its own way, and what comes is checked all

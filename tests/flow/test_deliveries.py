@@ -96,7 +96,7 @@ def test_a_job_whose_next_try_is_some_time_away_waits_on_deferred(moru, fleet, s
 
 def test_the_tries_of_a_deferred_job_are_counted_on(moru, fleet):
     with ModelServer(lambda messages: TOO_MANY) as model:
-        members = own_fleet(moru, fleet, model, WORKER_TRIES_MAX=2)
+        members = own_fleet(moru, fleet, model, LLM_TRIES_MAX=2)
         request_id = send(moru, request_message(lane="normal"))
         row = recorded(moru, request_id)
         assert row["status"] == "failed" and "429" in row["error"]

@@ -84,7 +84,8 @@ def test_an_unreachable_model_is_retried_and_then_told(moru, fleet):
     request_id = answer.json()["request_id"]
     row = moru.row("SELECT * FROM execution_logs WHERE request_id = %s", [request_id])
     assert row["error_message"] and row["error_message"] in answer.json()["detail"]
-    assert moru.metric(members["generator"], "agent_job_retries_total") == 4
+    assert moru.metric(members["generator"], "agent_model_retries_total") == 4
+    assert moru.metric(members["generator"], "agent_job_retries_total") == 0
     assert moru.metric(members["generator"], "agent_dead_letters_total") == 1
     letter = moru.consume("dead-letters", lambda message: message.key == request_id)[0]
     assert letter.headers["attempts"] == "5" and letter.value["user_input"] == FIBONACCI["user_input"]

@@ -114,7 +114,7 @@ def test_a_wait_that_runs_out_is_accepted_and_the_work_goes_on(moru, fleet):
 
 
 def test_work_that_failed_is_a_result_to_ask_for_and_502_only_for_the_synchronous_call(moru, fleet):
-    members = own_fleet(moru, fleet, None, WORKER_TRIES_MAX=1)
+    members = own_fleet(moru, fleet, None, LLM_TRIES_MAX=1)
     answer = submit(moru, to=members["gateway"], key="fails", prefer="wait=20")
     assert answer.status_code == 200
     assert answer.json()["status"] == "failed" and answer.json()["error"]

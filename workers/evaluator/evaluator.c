@@ -209,7 +209,7 @@ static void close_evaluator(void *context) {
     verdicts_close(&state->verdicts);
 }
 
-static struct setting *const settings[] = {evaluator_settings, model_settings, tries_settings, NULL};
+static struct setting *const settings[] = {evaluator_settings, model_settings, NULL};
 static const struct topic *const inputs[] = {&TOPIC_GENERATIONS, NULL};
 static const struct topic *const outputs[] = {&TOPIC_EVALUATIONS, &TOPIC_VERDICTS, NULL};
 static const struct http_route routes[] = {{"POST", "/api/v1/evaluate", evaluator_evaluate}, {0}};

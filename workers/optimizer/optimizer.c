@@ -142,7 +142,7 @@ static void assigned(struct run *run, const struct run_position *positions, int 
         optimizer_now_ms() - optimizer_settings.lookback_minutes * MINUTE_MS, run_start);
 }
 
-static struct setting *const settings[] = {optimizer_setting_rows, model_settings, tries_settings, NULL};
+static struct setting *const settings[] = {optimizer_setting_rows, model_settings, NULL};
 static const struct topic *const inputs[] = {&TOPIC_VERDICTS, NULL};
 static const struct topic *const no_inputs[] = {NULL};
 static const struct topic *const outputs[] = {&TOPIC_REQUESTS, &TOPIC_PROMPTS, NULL};
