@@ -1,0 +1,136 @@
+"""Calls of models that fail: what a caller sees, which row is kept, and that an outage loses nothing."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from model_server import ModelServer, is_judge
+from test_failures import CODE, GOOD_JUDGEMENT, own_fleet
+from test_request import FIBONACCI, request_message
+
+ERROR = json.dumps({"error": {"message": "that did not work"}})
+EMPTY = ""
+
+
+def whole(message, finish="stop"):
+    return json.dumps({"choices": [{"message": {"role": "assistant", **message}, "finish_reason": finish}]})
+
+
+def row_of(moru, request_id):
+    return moru.row("SELECT * FROM execution_logs WHERE request_id = %s", [request_id])
+
+
+@pytest.mark.parametrize("failure, tries, reason", [
+    ((400, ERROR, {}), 1, "400"),
+    ((401, ERROR, {}), 1, "401"),
+    ((403, ERROR, {}), 1, "403"),
+    ((429, ERROR, {}), 3, "429"),
+    ((429, ERROR, {"Retry-After": "1"}), 3, "429"),
+    ((500, ERROR, {}), 3, "500"),
+    ((503, ERROR, {}), 3, "503"),
+    ((200, '{"choices": [{"mess', {}), 3, "JSON"),
+    ((200, whole({"content": None, "refusal": "I will not."}), {}), 1, "refused"),
+], ids=["400", "401", "403", "429", "429-retry-after", "500", "503", "half-json", "refusal"])
+def test_a_failure_is_tried_as_often_as_it_may_pass_and_then_told(moru, fleet, failure, tries, reason):
+    with ModelServer(lambda messages: failure) as model:
+        members = own_fleet(moru, fleet, model, LLM_TRIES_MAX=3)
+        answer = moru.post("/api/v1/request", FIBONACCI, to=members["gateway"])
+        assert answer.status_code == 502, answer.text
+        row = row_of(moru, answer.json()["request_id"])
+        assert row["error_message"] == answer.json()["detail"] and reason in row["error_message"]
+        assert len(model.calls) == tries
+
+
+def test_an_empty_answer_is_an_output_and_one_cut_by_length_is_kept_and_told(moru, fleet):
+    answers = iter([whole({"content": "refined"}), whole({"content": ""}),
+                    whole({"content": "refined"}), whole({"content": CODE}, "length")])
+    with ModelServer(lambda messages: GOOD_JUDGEMENT if is_judge(messages) else (200, next(answers), {})) as model:
+        members = own_fleet(moru, fleet, model)
+        empty = moru.post("/api/v1/request", FIBONACCI, to=members["gateway"]).json()
+        assert empty["worker_output"] == EMPTY and "output_cut" not in empty["detail"]
+        cut = moru.post("/api/v1/request", FIBONACCI, to=members["gateway"]).json()
+        assert cut["worker_output"] == CODE and cut["detail"]["output_cut"] is True
+
+
+def test_one_budget_holds_for_all_calls_of_a_request(moru, fleet):
+    """Refine takes two tries of three, so that the author has one."""
+    answers = iter([(503, ERROR, {}), "refined", (503, ERROR, {})])
+    with ModelServer(lambda messages: next(answers, CODE)) as model:
+        members = own_fleet(moru, fleet, model, LLM_TRIES_MAX=3)
+        assert moru.post("/api/v1/request", FIBONACCI, to=members["gateway"]).status_code == 502
+        assert len(model.calls) == 3
+
+
+def test_a_fallback_serves_while_the_first_is_away(moru, fleet):
+    with ModelServer(lambda messages: GOOD_JUDGEMENT if is_judge(messages) else CODE) as model:
+        members = own_fleet(moru, fleet, None, LLM_FALLBACKS=f"spare=openai:small@{model.url}",
+                            OPENAI_API_KEY="sk-of-the-spare")
+        for _ in range(3):
+            answer = moru.post("/api/v1/request", FIBONACCI, to=members["gateway"])
+            assert (answer.status_code, answer.json()["worker_output"]) == (200, CODE)
+        assert moru.metric(members["generator"], "agent_model_fallbacks_total", target="spare") >= 6
+        assert moru.metric(members["generator"], "agent_model_breaker_state", target="gpt-4o-mini") > 0
+        assert moru.log_event(members["generator"], "model_breaker_opened", target="gpt-4o-mini")
+        assert {call["model"] for call in model.calls} == {"small"}
+        assert all("sk-of-the-spare" not in member.log_text() for member in members.values())
+
+
+def test_a_request_names_one_of_the_configured_models(moru, fleet):
+    with ModelServer(lambda messages: GOOD_JUDGEMENT if is_judge(messages) else CODE) as model:
+        members = own_fleet(moru, fleet, model, LLM_MODELS="big=openai:large@" + model.url,
+                            LLM_JUDGE_MODEL="judge=openai:strict@" + model.url)
+        body = {**FIBONACCI, "model": "big"}
+        assert moru.post("/api/v1/request", body, to=members["gateway"]).status_code == 200
+        assert [call["model"] for call in model.calls] == ["large", "large", "strict"]
+        answer = moru.post("/api/v1/request", {**FIBONACCI, "model": "none"}, to=members["gateway"])
+        assert answer.status_code == 502 and "there are gpt-4o-mini, big" in answer.json()["detail"]
+
+
+def test_work_that_nobody_waits_for_outlives_an_outage(moru, fleet):
+    """The model dies under load; what comes meanwhile stays in Kafka, and all of it is served when it is back."""
+    dead = threading.Event()
+
+    def answer(messages):
+        if dead.is_set():
+            return 503, ERROR, {}
+        return GOOD_JUDGEMENT if is_judge(messages) else CODE
+    with ModelServer(answer) as model:
+        members = own_fleet(moru, fleet, model)
+        generator = members["generator"]
+        ids = []
+
+        def send(count):
+            for _ in range(count):
+                message = request_message(lane="normal", user_input=f"Write function number {len(ids)}")
+                moru.produce("requests.normal", message, key=message["request_id"])
+                ids.append(message["request_id"])
+        send(30)
+        dead.set()
+        send(30)
+        moru.wait(lambda: moru.metric(generator, "agent_model_breaker_state") > 0)
+        send(100)
+        moru.wait(lambda: "away" in moru.get("/ready", to=generator).json()["checks"]["model"])
+        assert moru.get("/ready", to=generator).json()["status"] == "degraded"
+        # Only probes reach it, one at a time, and who waits is told.
+        before, began = len(model.calls), time.monotonic()
+        waiting = moru.post("/api/v1/request", FIBONACCI, to=members["gateway"])
+        assert waiting.status_code == 502 and waiting.json()["request_id"]
+        assert len(model.calls) - before <= 4 * (time.monotonic() - began) + 4
+        dead.clear()
+        moru.wait(lambda: moru.metric(generator, "agent_model_breaker_state") == 0)
+        moru.wait(lambda: moru.row("SELECT count(*) AS done FROM results WHERE request_id = ANY(%s::uuid[]) AND "
+                                   "status = 'succeeded'", [ids])["done"] == len(ids))
+        assert moru.metric(generator, "agent_model_breaker_transitions_total", to="closed") >= 1
+
+
+@pytest.mark.parametrize("settings, reason", [
+    ({"LLM_PROVIDER": "nobody"}, "LLM_PROVIDER"),
+    ({"LLM_FALLBACKS": "spare"}, "LLM_FALLBACKS"),
+    ({"LLM_MODELS": "a=openai:x@http://h/v1,a=openai:y@http://h/v1"}, "LLM_MODELS"),
+])
+def test_a_wrong_setting_is_one_line_and_exit_code_2(moru, fleet, settings, reason):
+    ended = moru.run("generator", **settings)
+    lines = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+    assert ended.returncode == 2 and len(lines) == 1 and reason in lines[0]
