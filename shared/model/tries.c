@@ -16,7 +16,7 @@ enum {
     BACKOFF_FIRST_MS = 200,
     BACKOFF_MAX_MS = 5000,
     SWEEP_MS = 50,
-    FAILURES_A_TARGET = 2, /* then the call's next try is rather made of a fallback */
+    FAILURES_A_TARGET = 1, /* then the next try is rather made of a fallback */
     AWAY_GRACE_MS = 100,   /* answers that were on their way when a target died */
     AWAY_IN_ROW = 10,
 };
@@ -361,8 +361,10 @@ static void note_away(struct call *call, bool probe, enum breaker_outcome outcom
         give_tries_back(call);
 }
 
-static void go_on(struct call *call, struct upstream *upstream) {
-    if (find_serving(call) == upstream && !used_up(call))
+/* One that has failed this call is not asked again at once. */
+static void go_on(struct call *call) {
+    const struct upstream *next = find_serving(call);
+    if (next && call->failures[upstream_index(next)] >= FAILURES_A_TARGET && !used_up(call))
         back_off(call);
     else
         call_dispatch(call);
@@ -373,7 +375,7 @@ static void fail_try(struct call *call, struct upstream *upstream, const struct 
     call->failures[upstream_index(upstream)]++;
     note_away(call, probe, breaker_outcome_of(answer));
     if (status == MODEL_RETRY) {
-        go_on(call, upstream);
+        go_on(call);
     } else if (answer->error_kind == MODEL_ERROR_UNAUTHORIZED) {
         /* Another one has another key. */
         call->barred |= 1u << upstream_index(upstream);
