@@ -19,6 +19,7 @@
 #include "schemas/batch_error.h"
 #include "schemas/batch_links.h"
 #include "schemas/batch_result.h"
+#include "schemas/call_usage.h"
 #include "schemas/dead_letter.h"
 #include "schemas/deferred.h"
 #include "schemas/evaluate_answer.h"
@@ -30,6 +31,7 @@
 #include "schemas/links.h"
 #include "schemas/migrations.h"
 #include "schemas/openapi.h"
+#include "schemas/model_price.h"
 #include "schemas/optimization.h"
 #include "schemas/optimization_accepted.h"
 #include "schemas/optimization_list.h"
@@ -51,6 +53,9 @@
 #include "schemas/task_answer.h"
 #include "schemas/task_call.h"
 #include "schemas/topics.h"
+#include "schemas/usage.h"
+#include "schemas/usage_item.h"
+#include "schemas/usage_report.h"
 #include "schemas/verdict.h"
 #include "schemas/word_run.h"
 #include "shared/arena.h"
@@ -72,6 +77,7 @@ static const struct schema {
     {"batch-error", &BATCH_ERROR_MESSAGE},
     {"batch-links", &BATCH_LINKS_MESSAGE},
     {"batch-result", &BATCH_RESULT_MESSAGE},
+    {"call-usage", &CALL_USAGE_MESSAGE},
     {"dead-letter", &DEAD_LETTER_MESSAGE},
     {"deferred", &DEFERRED_MESSAGE},
     {"evaluate-answer", &EVALUATE_ANSWER_MESSAGE},
@@ -81,6 +87,7 @@ static const struct schema {
     {"health", &HEALTH_MESSAGE},
     {"judgement", &JUDGEMENT_MESSAGE},
     {"links", &LINKS_MESSAGE},
+    {"model-price", &MODEL_PRICE_MESSAGE},
     {"optimization", &OPTIMIZATION_MESSAGE},
     {"optimization-accepted", &OPTIMIZATION_ACCEPTED_MESSAGE},
     {"optimization-list", &OPTIMIZATION_LIST_MESSAGE},
@@ -101,6 +108,9 @@ static const struct schema {
     {"submission", &SUBMISSION_MESSAGE},
     {"task-answer", &TASK_ANSWER_MESSAGE},
     {"task-call", &TASK_CALL_MESSAGE},
+    {"usage", &USAGE_MESSAGE},
+    {"usage-item", &USAGE_ITEM_MESSAGE},
+    {"usage-report", &USAGE_REPORT_MESSAGE},
     {"verdict", &VERDICT_MESSAGE},
     {"word-run", &WORD_RUN_MESSAGE},
 };
