@@ -13,6 +13,7 @@
 #include "shared/trace.h"
 
 struct arena;
+struct door;
 struct http_request;
 struct keys;
 struct pg_result;
@@ -38,6 +39,7 @@ struct gateway {
     struct waiters *waiters;
     struct keys *keys;
     struct uploads *uploads;
+    struct door *door;
     bool draining;
     uv_timer_t grace_timer, connecting_timer;
     uv_signal_t sigterm, sigint;
@@ -129,6 +131,16 @@ extern struct metric batch_metrics[];
 void batches_one(struct http_request *http, void *context);
 /* GET /api/v1/batches/{id}/results */
 void batches_results(struct http_request *http, void *context);
+
+/* usage.c */
+/* GET /api/v1/usage */
+void usage_get(struct http_request *http, void *context);
+
+/* budget.c: whether the daily budget for model calls is spent, asked of Postgres once a second. */
+struct door *door_open(struct gateway *gateway);
+/* The day's budget in US dollars, if it is spent; 0: it is not known to be. */
+double door_spent_usd(const struct door *door);
+void door_close(struct door **door);
 
 /* metrics.c */
 extern struct metric gateway_metrics[];

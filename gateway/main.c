@@ -80,6 +80,7 @@ static const struct http_route routes[] = {
     {"GET", "/api/v1/optimizations/{id}", optimizations_one},
     {"POST", "/api/v1/optimizations/{id}/approve", optimizations_approve},
     {"POST", "/api/v1/optimizations/{id}/reject", optimizations_reject},
+    {"GET", "/api/v1/usage", usage_get},
     {"GET", "/openapi.json", openapi},
     OPERATIONS_ROUTES,
     {0},
@@ -197,6 +198,7 @@ static bool open_all(struct gateway *gateway) {
     gateway->waiters = waiters_open(gateway);
     gateway->keys = keys_open(gateway->pg);
     gateway->uploads = uploads_open(gateway);
+    gateway->door = door_open(gateway);
     open_kafka(gateway);
     wait_for_connections(gateway);
     if (gateway->draining)
@@ -233,6 +235,7 @@ int main(int argc, char **argv) {
     uv_run(&gateway.loop, UV_RUN_DEFAULT);
     http_server_close(&gateway.http);
     replies_close(&gateway.replies);
+    door_close(&gateway.door);
     pg_close(&gateway.pg);
     pg_close(&gateway.management);
     task_types_close(&gateway.task_types);

@@ -18,6 +18,7 @@
 #include "shared/json.h"
 #include "shared/kafka.h"
 #include "shared/log.h"
+#include "shared/model/budget.h"
 #include "shared/pg.h"
 #include "shared/replies.h"
 #include "shared/span.h"
@@ -25,6 +26,7 @@
 
 enum {
     HEADERS = 7,
+    DAY_S = 86400,
     EXCHANGE_BYTES = 480, /* of most: an exchange, its task type and its key */
     LENT_BYTES = 1400,    /* of most: a record but for its input, which takes three places while it grows */
 };
@@ -82,6 +84,9 @@ static void answer_problem(struct exchange *exchange, int code, const char *deta
         return;
     if (code == 503)
         http_add_header(exchange->http, "Retry-After", "1");
+    if (code == 429)
+        http_add_header(exchange->http, "Retry-After",
+            arena_format(exchange->arena, "%lld", (long long)(DAY_S - time(NULL) % DAY_S)));
     /* An id that was never published would look queued for ever. */
     http_problem(exchange->http, code, detail, exchange->published ? exchange->request_id : NULL, NULL);
     answered(exchange, code, status);
@@ -119,7 +124,9 @@ static void answer_accepted(struct exchange *exchange, enum accepted_status stat
 
 void exchange_finish(struct exchange *exchange, const struct result *result) {
     if (result->status == RESULT_STATUS_FAILED && exchange->synchronous) {
-        answer_problem(exchange, 502, result->error ? result->error : "The request failed.", "failed");
+        bool refused = result->error && strstr(result->error, BUDGET_SPENT_TEXT);
+        answer_problem(
+            exchange, refused ? 429 : 502, result->error ? result->error : "The request failed.", "failed");
         return;
     }
     struct buffer text = buffer_in(http_arena(exchange->http));
@@ -256,6 +263,14 @@ static int put_headers(struct exchange *exchange, struct kafka_header *headers) 
 }
 
 static void publish(struct exchange *exchange) {
+    double spent_usd = door_spent_usd(exchange->gateway->door);
+    if (spent_usd > 0) {
+        answer_problem(exchange, 429,
+            arena_format(exchange->arena,
+                BUDGET_SPENT_TEXT " of %.10g USD is spent; it begins anew at 00:00 UTC", spent_usd),
+            "refused");
+        return;
+    }
     struct kafka_header *headers = arena_alloc(exchange->lent, sizeof *headers * HEADERS);
     struct buffer body = buffer_in(exchange->lent);
     encode_request(exchange, &body);

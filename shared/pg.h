@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "shared/settings.h"
@@ -70,6 +71,7 @@ long pg_affected(const struct pg_result *result);
  * gives NULL), then pg_array_end. */
 void pg_array_begin(struct buffer *buffer);
 void pg_array_add(struct buffer *buffer, const char *value);
+void pg_array_add_integer(struct buffer *buffer, int64_t value);
 void pg_array_end(struct buffer *buffer);
 
 /* Queries under way are told PG_LOST; nulls *pg. To be called before the loop ends. */

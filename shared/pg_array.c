@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "shared/buffer.h"
+#include "shared/json.h"
 #include "shared/pg.h"
 
 void pg_array_begin(struct buffer *buffer) {
@@ -10,7 +11,7 @@ void pg_array_begin(struct buffer *buffer) {
 }
 
 void pg_array_add(struct buffer *buffer, const char *value) {
-    /* An element ends with '"' or with the L of NULL, so '{' here means that this is the first. */
+    /* An element ends with '"', the L of NULL or a digit, so '{' here means that this is the first. */
     if (buffer->data[buffer->length - 1] != '{')
         buffer_byte(buffer, ',');
     if (value == NULL) {
@@ -28,6 +29,12 @@ void pg_array_add(struct buffer *buffer, const char *value) {
         }
     }
     buffer_byte(buffer, '"');
+}
+
+void pg_array_add_integer(struct buffer *buffer, int64_t value) {
+    if (buffer->data[buffer->length - 1] != '{')
+        buffer_byte(buffer, ',');
+    json_write_integer(buffer, value);
 }
 
 void pg_array_end(struct buffer *buffer) {

@@ -15,6 +15,7 @@
 #include "shared/replies.h"
 #include "shared/span.h"
 #include "workers/run_private.h"
+#include "workers/usage.h"
 
 /* How long the group may take to let us go. */
 enum { LEAVE_MS = 5000 };
@@ -316,6 +317,8 @@ static const char **collect_topics(struct run *run, struct arena *arena) {
         add_input(run, inputs, TOPIC_DEFERRED.kafka_names[0], QUEUE_DEFERRED);
         all[count++] = TOPIC_DEFERRED.kafka_names[0];
     }
+    if (run->worker->usage)
+        all[count++] = TOPIC_USAGE.kafka_names[0];
     if (run->worker->replied)
         all[count++] = TOPIC_REPLIES.kafka_names[0];
     all[count] = TOPIC_DEAD_LETTERS.kafka_names[0];
@@ -334,6 +337,18 @@ static struct http_route *collect_routes(const struct worker *worker, struct are
     return routes;
 }
 
+/* Of a worker that needs Postgres for the daily budget only, if one is set. */
+static struct setting *optional_postgres(struct arena *arena) {
+    int count = 0;
+    while (pg_settings[count].name)
+        count++;
+    struct setting *rows = arena_alloc(arena, sizeof *rows * (size_t)(count + 1));
+    memcpy(rows, pg_settings, sizeof *rows * (size_t)count);
+    rows[0].otherwise = "";
+    rows[0].min = 0;
+    return rows;
+}
+
 static void load_settings(const struct worker *worker, struct arena *arena, int argc, char **argv) {
     struct setting **tables = arena_alloc(arena, sizeof *tables * 16);
     int count = 0;
@@ -345,6 +360,12 @@ static void load_settings(const struct worker *worker, struct arena *arena, int 
     tables[count++] = span_settings;
     if (worker->postgres)
         tables[count++] = pg_settings;
+    else if (worker->usage)
+        tables[count++] = optional_postgres(arena);
+    if (worker->usage) {
+        tables[count++] = usage_settings;
+        metrics_add_table(usage_metrics);
+    }
     tables[count++] = run_setting_rows;
     metrics_add_table(run_metrics);
     metrics_add_table(span_metrics);

@@ -63,6 +63,7 @@ struct worker {
     struct metric *metrics, *more_metrics; /* the worker's tables, or NULL */
     const struct topic *const *inputs; /* NULL-terminated; empty: it joins no group, and runs until run_end */
     const struct topic *const *outputs; /* NULL-terminated; dead-letters need not be named */
+    bool usage;                         /* it calls models, and tells what they use: workers/usage.h */
     bool postgres;                      /* it needs Postgres: no job begins while that is away */
     const struct http_route *routes;    /* beside those of operations; context is what open returned */
     void *(*open)(struct run *run);

@@ -102,8 +102,10 @@ bool migrations_apply(PGconn *database) {
 }
 
 bool partitions_maintain(PGconn *database) {
-    PGresult *done = database_query(
-        database, "SELECT action, partition_name FROM moru_maintain_partitions(7, 90)", 0, NULL);
+    PGresult *done = database_query(database,
+        "SELECT action, partition_name FROM moru_maintain_partitions(7, 90) UNION ALL "
+        "SELECT action, partition_name FROM moru_maintain_model_calls(7, 36500)",
+        0, NULL);
     for (int row = 0; row < PQntuples(done); row++)
         log_info("partition_maintained", log_string("action", PQgetvalue(done, row, 0)),
             log_string("partition", PQgetvalue(done, row, 1)));

@@ -87,65 +87,75 @@ BEGIN
 END
 $$;
 
--- What of a day's budget (UTC) is spent or out in leases. Never more than the limit that was in force when it was leased.
+-- What of a day's budget (UTC) is spent or in leases. limit_nanousd is that of whoever asked last; refused_at is set when
+-- there was too little left for somebody.
 CREATE TABLE budget_days (
     day DATE PRIMARY KEY,
-    taken_nanousd BIGINT NOT NULL DEFAULT 0 CHECK (taken_nanousd >= 0)
+    taken_nanousd BIGINT NOT NULL DEFAULT 0,
+    limit_nanousd BIGINT NOT NULL DEFAULT 0,
+    refused_at TIMESTAMPTZ
 );
 
--- Amounts that processes hold for their calls. One that is settled is gone from here, and what it did not use was given
--- back; one past its time counts as spent: nobody can tell what its holder, killed maybe, still spent of it.
+-- What each process has taken of a day's budget. A process that lives confirms its lease, and gives back what it does not
+-- use; one past its time counts as spent, all of it, for nobody can tell what its holder, killed maybe, still spent.
 CREATE TABLE budget_leases (
-    id BIGSERIAL PRIMARY KEY,
+    id UUID PRIMARY KEY,
     day DATE NOT NULL,
     holder TEXT NOT NULL,
     amount_nanousd BIGINT NOT NULL CHECK (amount_nanousd >= 0),
+    used_nanousd BIGINT NOT NULL,
     expires_at TIMESTAMPTZ NOT NULL
 );
 
-CREATE INDEX budget_leases_expires_at ON budget_leases (expires_at);
+CREATE INDEX budget_leases_day ON budget_leases (day);
 
--- Leases at least lowest and at most highest of today's budget. lease_id is NULL when less than lowest is left; left_nanousd is
--- what of the budget nobody has taken, after this. A lease ends with its day.
-CREATE FUNCTION moru_lease_budget(
-    limit_nanousd bigint, lowest bigint, highest bigint, new_holder text, hold_seconds double precision)
-RETURNS TABLE (lease_id bigint, amount bigint, left_nanousd bigint, valid_ms bigint, day_ms bigint)
+-- Raises a lease of today's budget, which is made with its first call, to used (what its holder has spent and reserved)
+-- and at least lowest, at most highest, more; granted is false when less than lowest is left. With highest 0 what is not
+-- used goes back. The amount that was leased before is never lowered but by that. left_nanousd is what nobody has taken.
+-- amount is NULL when the lease is one of a day before: what was not used has gone back to that day, and a new id is
+-- needed. May be called again with the same arguments when the outcome is not known.
+CREATE FUNCTION moru_hold_budget(
+    lease_id uuid, lease_holder text, day_limit bigint, used bigint, lowest bigint, highest bigint, hold_seconds double precision)
+RETURNS TABLE (amount bigint, granted boolean, left_nanousd bigint, valid_ms bigint, day_ms bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
-    moment constant timestamptz := clock_timestamp();
-    today constant date := (moment AT TIME ZONE 'UTC')::date;
-    midnight constant timestamptz := (today + 1)::timestamp AT TIME ZONE 'UTC';
-    ends timestamptz := least(moment + make_interval(secs => hold_seconds), midnight);
-    taken bigint;
+    moment timestamptz;
+    today date;
+    midnight timestamptz;
+    held public.budget_leases;
+    budget public.budget_days;
+    extra bigint;
 BEGIN
+    -- The first row of all that is locked, whatever the day: whoever else leases waits here until this transaction ends.
+    PERFORM pg_advisory_xact_lock(hashtext('moru_hold_budget'));
+    moment := clock_timestamp();
+    today := (moment AT TIME ZONE 'UTC')::date;
+    midnight := (today + 1)::timestamp AT TIME ZONE 'UTC';
+    SELECT * INTO held FROM public.budget_leases l WHERE l.id = lease_id;
+    IF FOUND AND held.day <> today THEN
+        UPDATE public.budget_days d SET taken_nanousd = d.taken_nanousd + used - held.amount_nanousd WHERE d.day = held.day;
+        UPDATE public.budget_leases l SET amount_nanousd = used, used_nanousd = used WHERE l.id = lease_id;
+        RETURN NEXT;
+        RETURN;
+    END IF;
     INSERT INTO public.budget_days (day) VALUES (today) ON CONFLICT DO NOTHING;
-    -- Whoever else leases or settles waits here until this transaction ends.
-    SELECT taken_nanousd INTO taken FROM public.budget_days WHERE day = today FOR UPDATE;
-    left_nanousd := greatest(limit_nanousd - taken, 0);
-    day_ms := extract(epoch FROM midnight - moment) * 1000;
-    valid_ms := extract(epoch FROM ends - moment) * 1000;
-    amount := 0;
-    IF left_nanousd >= lowest THEN
-        amount := least(left_nanousd, greatest(highest, lowest));
-        left_nanousd := left_nanousd - amount;
-        UPDATE public.budget_days SET taken_nanousd = taken + amount WHERE day = today;
-        INSERT INTO public.budget_leases (day, holder, amount_nanousd, expires_at)
-            VALUES (today, new_holder, amount, ends) RETURNING id INTO lease_id;
-    END IF;
+    SELECT * INTO budget FROM public.budget_days d WHERE d.day = today FOR UPDATE;
+    held.amount_nanousd := coalesce(held.amount_nanousd, 0);
+    extra := greatest(day_limit - (budget.taken_nanousd - held.amount_nanousd) - used, 0);
+    granted := extra >= lowest;
+    extra := CASE WHEN granted THEN least(extra, greatest(highest, lowest)) ELSE 0 END;
+    amount := CASE WHEN highest = 0 THEN used ELSE greatest(held.amount_nanousd, used + extra) END;
+    budget.taken_nanousd := budget.taken_nanousd - held.amount_nanousd + amount;
+    UPDATE public.budget_days d SET taken_nanousd = budget.taken_nanousd, limit_nanousd = day_limit,
+        refused_at = CASE WHEN NOT moru_hold_budget.granted THEN moment WHEN extra > 0 THEN NULL ELSE d.refused_at END
+        WHERE d.day = today;
+    INSERT INTO public.budget_leases AS l (id, day, holder, amount_nanousd, used_nanousd, expires_at)
+        VALUES (lease_id, today, lease_holder, amount, used, least(moment + make_interval(secs => hold_seconds), midnight))
+        ON CONFLICT (id) DO UPDATE SET amount_nanousd = excluded.amount_nanousd, used_nanousd = excluded.used_nanousd,
+            expires_at = excluded.expires_at;
+    left_nanousd := greatest(day_limit - budget.taken_nanousd, 0);
+    day_ms := ceil(extract(epoch FROM midnight - moment) * 1000);
+    valid_ms := floor(least(hold_seconds, extract(epoch FROM midnight - moment)) * 1000);
     RETURN NEXT;
-END
-$$;
-
--- Ends a lease: what is unused goes back to its day. May be called again: it then changes nothing.
-CREATE FUNCTION moru_settle_budget(settled_id bigint, unused bigint) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    settled public.budget_leases;
-BEGIN
-    DELETE FROM public.budget_leases WHERE id = settled_id RETURNING * INTO settled;
-    IF FOUND THEN
-        UPDATE public.budget_days SET taken_nanousd = taken_nanousd - least(greatest(unused, 0), settled.amount_nanousd)
-            WHERE day = settled.day;
-    END IF;
 END
 $$;

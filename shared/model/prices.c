@@ -41,8 +41,7 @@ static const char *read_model(
     return NULL;
 }
 
-const struct prices *prices_read(
-    struct arena *arena, const char *bytes, uint64_t length, const char **why) {
+const struct prices *prices_read(struct arena *arena, const char *bytes, uint64_t length, const char **why) {
     struct json_errors errors = {0};
     const cJSON *root = json_parse(arena, bytes, length, &errors);
     if (!root || !cJSON_IsObject(root)) {

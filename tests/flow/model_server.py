@@ -11,9 +11,10 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class ModelServer:
-    """answer(messages) returns the text of an answer, or (status, body, headers) to fail with."""
+    """answer(messages) returns the text of an answer, or (status, body, headers) to fail with. usage is what each answer
+    reports to have used, as chat completions do."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, usage=None):
         self.answer = answer
         self.calls = []
         outer = self
@@ -27,7 +28,8 @@ class ModelServer:
                 answer = outer.answer(request["messages"])
                 if isinstance(answer, str):
                     answer = (200, json.dumps({"choices": [{"message": {"role": "assistant", "content": answer},
-                                                            "finish_reason": "stop"}]}), {})
+                                                            "finish_reason": "stop"}],
+                                               **({"usage": usage} if usage else {})}), {})
                 status, body, headers = answer
                 self.send_response(status)
                 for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body.encode())),

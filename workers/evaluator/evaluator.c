@@ -11,6 +11,7 @@
 #include "shared/log.h"
 #include "shared/model/model.h"
 #include "workers/evaluator/verdicts.h"
+#include "workers/usage.h"
 
 static const double RULE_WEIGHT = 0.4, MODEL_WEIGHT = 0.6, PASS_SCORE = 0.7;
 static const double SCORES[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 0};
@@ -199,6 +200,7 @@ static void *open_evaluator(struct run *run) {
     state->model = model_open(run_loop(run));
     state->judge = model_role(state->model, "LLM_JUDGE_MODEL", judge_model);
     model_on_back(state->model, on_model_back, run);
+    state->usage = usage_open(run, state->model);
     state->verdicts = verdicts_open(run);
     return state;
 }
@@ -207,6 +209,7 @@ static void close_evaluator(void *context) {
     struct evaluator *state = context;
     model_close(&state->model);
     verdicts_close(&state->verdicts);
+    usage_close(&state->usage);
 }
 
 static struct setting *const settings[] = {evaluator_settings, model_settings, NULL};
@@ -223,6 +226,7 @@ const struct worker evaluator_worker = {
     .more_metrics = model_metrics,
     .inputs = inputs,
     .outputs = outputs,
+    .usage = true,
     .routes = routes,
     .open = open_evaluator,
     .handle = handle,

@@ -8,6 +8,7 @@
 #include "workers/run.h"
 
 struct http_request;
+struct usage;
 struct verdicts;
 
 /* Lives as long as the process. */
@@ -15,6 +16,7 @@ struct evaluator {
     struct run *run;
     struct model *model;
     const char *judge; /* the name of the model that judges; NULL: the first one */
+    struct usage *usage;
     struct verdicts *verdicts;
 };
 

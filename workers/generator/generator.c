@@ -17,6 +17,7 @@
 #include "workers/generator/in_flight.h"
 #include "workers/generator/prompts.h"
 #include "workers/generator/refined.h"
+#include "workers/usage.h"
 
 enum { REFINED_CODE_POINTS_MAX = 400000 };
 
@@ -368,6 +369,7 @@ static void *open_generator(struct run *run) {
     state->run = run;
     state->model = model_open(run_loop(run));
     model_on_back(state->model, on_model_back, run);
+    state->usage = usage_open(run, state->model);
     state->prompts = prompts_open(run_pg(run));
     if (strcmp(model_name(state->model), "mock") != 0)
         state->refined = refined_open(run_loop(run), run_pg(run));
@@ -379,10 +381,11 @@ static void *open_generator(struct run *run) {
 static void close_generator(void *context) {
     struct generator *state = context;
     model_close(&state->model);
+    usage_close(&state->usage);
     refined_close(&state->refined);
 }
 
-static struct setting *const settings[] = {model_settings, NULL};
+static struct setting *const settings[] = {model_settings, tries_settings, NULL};
 static const struct topic *const inputs[] = {&TOPIC_REQUESTS, NULL};
 static const struct topic *const outputs[] = {&TOPIC_GENERATIONS, &TOPIC_REPLIES, NULL};
 static const struct http_route routes[] = {{"POST", "/api/v1/task", generator_task}, {0}};
@@ -396,6 +399,7 @@ const struct worker generator_worker = {
     .more_metrics = model_metrics,
     .inputs = inputs,
     .outputs = outputs,
+    .usage = true,
     .postgres = true,
     .routes = routes,
     .open = open_generator,

@@ -11,11 +11,13 @@ struct http_request;
 struct in_flight;
 struct prompts;
 struct refined;
+struct usage;
 
 /* Lives as long as the process. */
 struct generator {
     struct run *run;
     struct model *model;
+    struct usage *usage;
     struct prompts *prompts;
     struct finished *finished;
     struct refined *refined; /* NULL: refining costs nothing, so nothing of it is kept */

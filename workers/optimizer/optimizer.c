@@ -18,6 +18,7 @@
 #include "workers/optimizer/triggers.h"
 #include "workers/optimizer/watch.h"
 #include "workers/optimizer/windows.h"
+#include "workers/usage.h"
 
 enum { LOOK_MS = 250, MINUTE_MS = 60000 };
 
@@ -77,6 +78,7 @@ static void *open_optimizer(struct run *run) {
     optimizer->run = run;
     optimizer->model = model_open(run_loop(run));
     optimizer->prompt_model = model_role(optimizer->model, "LLM_OPTIMIZER_MODEL", optimizer_settings.model);
+    optimizer->usage = usage_open(run, optimizer->model);
     optimizer->windows = windows_open();
     optimizer->rehearsals = rehearsals_open(optimizer);
     optimizer->cycles = cycles_open(optimizer);
@@ -104,6 +106,7 @@ static void close_optimizer(void *context) {
     cycles_close(&optimizer->cycles);
     rehearsals_close(&optimizer->rehearsals);
     windows_close(&optimizer->windows);
+    usage_close(&optimizer->usage);
 }
 
 static void began(struct run *run) {
@@ -158,6 +161,7 @@ const struct worker optimizer_worker = {
     .more_metrics = model_metrics,
     .inputs = inputs,
     .outputs = outputs,
+    .usage = true,
     .postgres = true,
     .open = open_optimizer,
     .handle = handle,
@@ -177,6 +181,7 @@ const struct worker optimizer_once_worker = {
     .more_metrics = model_metrics,
     .inputs = no_inputs,
     .outputs = outputs,
+    .usage = true,
     .postgres = true,
     .open = open_optimizer,
     .handle = handle,

@@ -13,6 +13,7 @@
 struct arena;
 struct cycle;
 struct model;
+struct usage;
 struct windows;
 struct pg_result;
 
@@ -53,6 +54,7 @@ struct optimizer {
     struct run *run;
     struct model *model;
     const char *prompt_model; /* the name of the model that analyses and proposes; NULL: the first one */
+    struct usage *usage;
     struct windows *windows;
     struct rehearsals *rehearsals; /* rehearse.h */
     struct cycles *cycles;         /* those under way: cycle.h */

@@ -1,5 +1,5 @@
-/* Messages as rows: an evaluation becomes a result; a dead letter a row of its own and, where its original
- * message can still be read, a failed result. */
+/* Messages as rows: an evaluation becomes a result; usage a row for each call; a dead letter a row of its own
+ * and, where its original message can still be read, a failed result. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -205,11 +205,26 @@ static void read_evaluation(struct item *item) {
     put_unreadable(item, item->reason);
 }
 
+static void read_usage(struct item *item) {
+    struct job *job = item->job;
+    struct usage *usage = arena_alloc(job->arena, sizeof *usage);
+    struct json_errors errors = {0};
+    if (usage_decode(job->arena, job->value, job->length, usage, &errors)) {
+        item->usage = usage;
+        return;
+    }
+    item->reason = json_first_error(job->arena, "not usage", &errors);
+    item->reject = true;
+    put_unreadable(item, item->reason);
+}
+
 struct item *item_read(struct job *job) {
     struct item *item = arena_alloc(job->arena, sizeof *item);
     item->job = job;
     if (strcmp(job->topic, TOPIC_DEAD_LETTERS.name) == 0)
         read_dead(item);
+    else if (strcmp(job->topic, TOPIC_USAGE.name) == 0)
+        read_usage(item);
     else
         read_evaluation(item);
     return item;

@@ -1,5 +1,6 @@
-/* What is done every hour: the daily partitions of results are made ahead, so that no row falls into the
- * default one, and dropped when they are old; idempotency keys that have expired are deleted. */
+/* What is done every hour: the daily partitions of results and model_calls are made ahead, so that no row
+ * falls into the default one, and dropped when they are old; idempotency keys that have expired are deleted.
+ */
 #include <stdio.h>
 
 #include "shared/arena.h"
@@ -9,7 +10,7 @@
 
 enum { DAYS_AHEAD = 7, PERIOD_MS = 3600000 };
 
-static int64_t retention_days;
+static int64_t retention_days, calls_retention_days;
 
 struct setting recorder_settings[] = {
     {.name = "RESULTS_RETENTION_DAYS",
@@ -19,12 +20,24 @@ struct setting recorder_settings[] = {
         .min = 1,
         .max = 36500,
         .help = "Days that results are kept in moru's own table"},
+    {.name = "USAGE_RETENTION_DAYS",
+        .type = SETTING_INTEGER,
+        .value = &calls_retention_days,
+        .otherwise = "90",
+        .min = 1,
+        .max = 36500,
+        .help = "Days that the usage of model calls is kept"},
     {0},
 };
 
 static const struct pg_statement MAINTAIN = {
     "maintain_partitions",
     "SELECT moru_maintain_partitions($1::int, $2::int)",
+};
+
+static const struct pg_statement MAINTAIN_CALLS = {
+    "maintain_model_calls",
+    "SELECT moru_maintain_model_calls($1::int, $2::int)",
 };
 
 static void on_maintained(void *context, const struct pg_result *result) {
@@ -59,10 +72,12 @@ static void delete_keys(struct recorder *recorder) {
 static void on_timer(uv_timer_t *timer) {
     struct recorder *recorder = timer->data;
     struct arena *arena = arena_create(0);
-    const char *values[] = {
-        arena_format(arena, "%d", DAYS_AHEAD), arena_format(arena, "%lld", (long long)retention_days)};
+    const char *days = arena_format(arena, "%d", DAYS_AHEAD);
+    const char *results[] = {days, arena_format(arena, "%lld", (long long)retention_days)};
+    const char *calls[] = {days, arena_format(arena, "%lld", (long long)calls_retention_days)};
     if (pg_ready(run_pg(recorder->run))) {
-        pg_query(run_pg(recorder->run), &MAINTAIN, 2, values, on_maintained, recorder);
+        pg_query(run_pg(recorder->run), &MAINTAIN, 2, results, on_maintained, recorder);
+        pg_query(run_pg(recorder->run), &MAINTAIN_CALLS, 2, calls, on_maintained, recorder);
         delete_keys(recorder);
     }
     arena_destroy(&arena);

@@ -54,7 +54,7 @@ static void close_recorder(void *context) {
 }
 
 static struct setting *const settings[] = {recorder_settings, NULL};
-static const struct topic *const inputs[] = {&TOPIC_EVALUATIONS, &TOPIC_DEAD_LETTERS, NULL};
+static const struct topic *const inputs[] = {&TOPIC_EVALUATIONS, &TOPIC_USAGE, &TOPIC_DEAD_LETTERS, NULL};
 static const struct topic *const outputs[] = {&TOPIC_REPLIES, NULL};
 
 const struct worker recorder_worker = {

@@ -3,10 +3,13 @@
 #define WORKERS_RECORDER_RECORDER_H
 
 #include "schemas/result.h"
+#include "schemas/usage.h"
 #include "shared/pace.h"
 #include "workers/run.h"
 
+struct arena;
 struct pg_result;
+struct pg_step;
 
 /* The columns of results that are written, in the order of RECORD's parameters. */
 enum column {
@@ -59,10 +62,11 @@ enum dead_column {
 struct item {
     struct item *next;
     struct job *job;
-    bool has_result, is_dead;         /* it becomes a row of results; of dead_letters */
-    bool unrecordable;                /* Postgres took no row of it: it becomes a row of unrecordable */
-    bool reject;                      /* once it stands in dead_letters, it is put on the topic too */
-    const char *reason;               /* of reject and unrecordable */
+    bool has_result, is_dead;  /* it becomes a row of results; of dead_letters */
+    const struct usage *usage; /* its calls become rows of model_calls; NULL: it is no message of usage */
+    bool unrecordable;         /* Postgres took no row of it: it becomes a row of unrecordable */
+    bool reject;               /* once it stands in dead_letters, it is put on the topic too */
+    const char *reason;        /* of reject and unrecordable */
     const char *values[COLUMN_COUNT]; /* as text; NULL for SQL NULL */
     const char *dead[DEAD_COLUMN_COUNT];
     struct result result; /* what the reply says */
@@ -93,8 +97,8 @@ struct recorder {
 
 extern const struct worker recorder_worker;
 
-/* items.c: a message of evaluations or dead-letters as rows. Never fails: what is no message becomes a dead
- * letter. */
+/* items.c: a message of evaluations, usage or dead-letters as rows. Never fails: what is no message becomes a
+ * dead letter. */
 struct item *item_read(struct job *job);
 
 /* recorder.c */
@@ -103,14 +107,19 @@ struct tracked *recorder_tracked(struct recorder *recorder, const char *topic, i
 /* transaction.c: sends what waits, unless a transaction is under way. */
 void recorder_send(struct recorder *recorder);
 
+/* model_calls.c: adds the step that inserts the calls of all items, in arena, if there are any; true when it
+ * did. */
+bool recorder_add_model_calls(struct arena *arena, const struct item *items, struct pg_step *step);
+
 /* positions.c: asks Postgres where to begin, for run_start. */
 void recorder_assigned(struct run *run, const struct run_position *positions, int count);
 /* Reads the positions of all tracked partitions again, then calls done with true; false while Postgres is
  * away. */
 void recorder_read_positions(struct recorder *recorder, void (*done)(struct recorder *recorder, bool read));
 
-/* partitions.c: makes the daily partitions of results some days ahead and drops those past their retention,
- * every hour (moru-setup does it at the start), and deletes idempotency keys that have expired. */
+/* partitions.c: makes the daily partitions of results and model_calls some days ahead and drops those past
+ * their retention, every hour (moru-setup does it at the start), and deletes idempotency keys that have
+ * expired. */
 void recorder_maintain(struct recorder *recorder);
 /* Deletes expired keys, once Postgres is there. */
 void recorder_began(struct run *run);

@@ -77,7 +77,7 @@ static void send_batch(struct recorder *recorder);
 /* What one transaction needs beside its items, in an arena of its own. */
 struct batch {
     struct arena *arena;
-    struct pg_step steps[5];
+    struct pg_step steps[6];
     int step_count;
 };
 
@@ -288,6 +288,7 @@ static void send_batch(struct recorder *recorder) {
     if (recorder->sent->unrecordable && batch_moves(recorder, recorder->sent))
         add_unrecordable(&batch, recorder->sent);
     add_rows(&batch, recorder->sent, &DEAD_LETTERS, DEAD_COLUMN_COUNT, true, run_cluster_id(recorder->run));
+    batch.step_count += recorder_add_model_calls(batch.arena, recorder->sent, &batch.steps[batch.step_count]);
     add_rehearsals(&batch, recorder->sent);
     add_rows(&batch, recorder->sent, &RECORD, RESULT_COLUMN_COUNT, false, NULL);
     recorder->busy = true;

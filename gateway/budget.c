@@ -1,0 +1,57 @@
+/* Knows from Postgres, about a second late, that workers were refused money for a model call. */
+#include <stdlib.h>
+
+#include "gateway/gateway.h"
+#include "shared/pg.h"
+
+enum { ASK_MS = 1000 };
+
+/* Workers are refused money again only where requests reach them, so what they were told some seconds ago
+ * lets a few through, which may find that money came back. */
+static const struct pg_statement REFUSED = {
+    "budget_refused",
+    "SELECT limit_nanousd FROM budget_days WHERE day = (now() AT TIME ZONE 'UTC')::date AND refused_at > "
+    "now() - interval '3 seconds'",
+};
+
+struct door {
+    struct pg *pg;
+    uv_timer_t timer;
+    bool asking;
+    double spent_usd; /* 0: open */
+};
+
+static void on_refused(void *context, const struct pg_result *rows) {
+    struct door *door = context;
+    bool refused = pg_status(rows) == PG_OK && pg_rows(rows) == 1;
+    door->asking = false;
+    door->spent_usd = refused ? strtod(pg_value(rows, 0, 0), NULL) / 1e9 : 0;
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct door *door = timer->data;
+    if (door->asking)
+        return;
+    door->asking = true;
+    pg_query(door->pg, &REFUSED, 0, NULL, on_refused, door);
+}
+
+struct door *door_open(struct gateway *gateway) {
+    struct door *door = calloc(1, sizeof *door);
+    if (!door)
+        abort();
+    door->pg = gateway->pg;
+    uv_timer_init(&gateway->loop, &door->timer);
+    door->timer.data = door;
+    uv_timer_start(&door->timer, on_timer, ASK_MS, ASK_MS);
+    return door;
+}
+
+double door_spent_usd(const struct door *door) {
+    return door->spent_usd;
+}
+
+void door_close(struct door **door) {
+    uv_timer_stop(&(*door)->timer);
+    *door = NULL;
+}
