@@ -5,10 +5,11 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "schemas/call_usage.h"
 #include "schemas/topics.h"
+#include "schemas/usage_call.h"
 #include "shared/arena.h"
 #include "shared/buffer.h"
+#include "shared/json.h"
 #include "shared/log.h"
 #include "shared/model/budget.h"
 #include "shared/model/model.h"
@@ -24,7 +25,8 @@ enum {
     TARGETS_MAX = 32,
     CLOSE_MS = 1000,
     WARN_MS = 10000,
-    NUMBER_MAX = 32767
+    NUMBER_MAX = 32767,
+    GROUPS_SEEN = 16
 };
 
 static const char *prices_path;
@@ -81,11 +83,19 @@ struct metric usage_metrics[] = {
     {0},
 };
 
+/* Calls of a message that have all this in common. */
+struct group {
+    struct group *next;
+    const struct model_target *target;
+    const char *purpose, *outcome, *task_type, *tenant;
+    struct buffer calls; /* separated by commas */
+};
+
 /* One message. */
 struct batch {
     TAILQ_ENTRY(batch) link;
     struct arena *arena;
-    struct buffer text; /* {"calls":[… without its end */
+    struct group *groups; /* the newest first */
     int calls;
 };
 
@@ -135,17 +145,40 @@ static void free_batch(struct batch *batch) {
     arena_destroy(&arena);
 }
 
+static void write_member(struct buffer *text, const char *before, const char *value) {
+    buffer_string(text, before);
+    json_write_string(text, value);
+}
+
+/* Written by hand, since its calls are written as they come (schemas/usage.schema.json). */
+static void write_groups(struct buffer *text, const struct group *groups) {
+    buffer_string(text, "{\"groups\":[");
+    for (const struct group *group = groups; group; group = group->next) {
+        write_member(text, "{\"provider\":", group->target->provider->name);
+        write_member(text, ",\"model\":", group->target->name);
+        write_member(text, ",\"purpose\":", group->purpose);
+        write_member(text, ",\"outcome\":", group->outcome);
+        write_member(text, ",\"task_type\":", group->task_type);
+        write_member(text, ",\"tenant\":", group->tenant);
+        buffer_string(text, ",\"calls\":[");
+        buffer_append(text, group->calls.data, group->calls.length);
+        buffer_string(text, group->next ? "]}," : "]}");
+    }
+    buffer_string(text, "]}");
+}
+
 static void send_next(struct usage *usage) {
     if (usage->sent_calls || TAILQ_EMPTY(&usage->waiting))
         return;
     struct batch *batch = take(usage);
-    buffer_string(&batch->text, "]}");
+    struct buffer text = buffer_in(batch->arena);
+    write_groups(&text, batch->groups);
     usage->sent_calls = batch->calls;
     run_emit(usage->run,
         &(struct run_record){.topic = TOPIC_USAGE.kafka_names[0],
             .key = usage->run->worker->service,
-            .value = batch->text.data,
-            .length = batch->text.length,
+            .value = text.data,
+            .length = text.length,
             .type = "moru.usage.v1"},
         on_sent, usage);
     free_batch(batch);
@@ -174,8 +207,6 @@ static struct batch *gathering(struct usage *usage) {
     struct arena *arena = arena_create(4096);
     struct batch *batch = arena_alloc(arena, sizeof *batch);
     batch->arena = arena;
-    batch->text = buffer_in(arena);
-    buffer_string(&batch->text, "{\"calls\":[");
     TAILQ_INSERT_TAIL(&usage->waiting, batch, link);
     usage->batches++;
     return batch;
@@ -218,7 +249,7 @@ static void count(const struct model_target *target, const struct model_answer *
 
 static const char *outcome_of(const struct model_answer *answer) {
     if (answer->status == MODEL_OK)
-        return NULL;
+        return "ok";
     return answer->error_kind == MODEL_ERROR_NONE ? "unknown" : model_error_name(answer->error_kind);
 }
 
@@ -230,18 +261,41 @@ static const char *text_or(const char *text, const char *otherwise) {
     return text && *text ? text : otherwise;
 }
 
+static bool is_of(const struct group *group, const struct group *key) {
+    return group->target == key->target && strcmp(group->purpose, key->purpose) == 0 &&
+           strcmp(group->outcome, key->outcome) == 0 && strcmp(group->task_type, key->task_type) == 0 &&
+           strcmp(group->tenant, key->tenant) == 0;
+}
+
+/* Only the newest are looked through: groups that stand twice in a message do no harm. */
+static struct group *group_of(struct batch *batch, const struct model_try *attempt) {
+    const struct model_request *request = attempt->request;
+    const struct group key = {.target = attempt->target,
+        .purpose = text_or(request->purpose, "unknown"),
+        .outcome = outcome_of(attempt->answer),
+        .task_type = text_or(request->task_type, "unknown"),
+        .tenant = text_or(request->tenant, "default")};
+    int seen = 0;
+    for (struct group *group = batch->groups; group && seen < GROUPS_SEEN; group = group->next, seen++)
+        if (is_of(group, &key))
+            return group;
+    struct group *group = arena_alloc(batch->arena, sizeof *group);
+    *group = (struct group){.next = batch->groups,
+        .target = key.target,
+        .purpose = arena_string(batch->arena, key.purpose),
+        .outcome = key.outcome,
+        .task_type = arena_string(batch->arena, key.task_type),
+        .tenant = arena_string(batch->arena, key.tenant),
+        .calls = buffer_in(batch->arena)};
+    batch->groups = group;
+    return group;
+}
+
 static void add(struct usage *usage, const struct model_try *attempt, int64_t nanousd) {
     const struct model_request *request = attempt->request;
     const struct model_answer *answer = attempt->answer;
-    const char *outcome = outcome_of(answer);
-    struct call_usage call = {
+    const struct usage_call call = {
         .request_id = request->request_id && uuid_valid(request->request_id) ? request->request_id : NULL,
-        .provider = attempt->target->provider->name,
-        .model = attempt->target->name,
-        .purpose = text_or(request->purpose, "unknown"),
-        .outcome = outcome,
-        .task_type = text_or(request->task_type, "unknown"),
-        .tenant = request->tenant && strcmp(request->tenant, "default") != 0 ? request->tenant : NULL,
         .has_number = attempt->number > 1,
         .number = bounded(attempt->number, NUMBER_MAX),
         .ended_at = attempt->ended_ns / 1000000,
@@ -260,9 +314,11 @@ static void add(struct usage *usage, const struct model_try *attempt, int64_t na
         .cost_nanousd = nanousd,
     };
     struct batch *batch = gathering(usage);
-    if (batch->calls++)
-        buffer_byte(&batch->text, ',');
-    call_usage_encode(&batch->text, &call);
+    struct group *group = group_of(batch, attempt);
+    if (group->calls.length)
+        buffer_byte(&group->calls, ',');
+    usage_call_encode(&group->calls, &call);
+    batch->calls++;
     usage->calls++;
 }
 

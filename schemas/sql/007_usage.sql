@@ -1,7 +1,7 @@
 -- What calls of models used, a row for each try, and the daily budget that all replicas share.
 
--- cost_nanousd: thousand millionths of a US dollar. Rows are read by days, so a day is a partition; no other index is
--- needed by more than a person who looks for one request, and its ids rise with time.
+-- cost_nanousd: thousand millionths of a US dollar. Rows are summed up by days, so a day is a partition, and there is no
+-- index: it would cost more than all else about a row.
 CREATE TABLE model_calls (
     ended_at TIMESTAMPTZ NOT NULL,
     cost_nanousd BIGINT NOT NULL,
@@ -22,8 +22,6 @@ CREATE TABLE model_calls (
 ) PARTITION BY RANGE (ended_at);
 
 CREATE TABLE model_calls_default PARTITION OF model_calls DEFAULT;
-
-CREATE INDEX model_calls_request_id ON model_calls USING brin (request_id);
 
 -- Creates the partitions of model_calls from today to days_ahead days on (UTC), and drops those whose day is more than
 -- keep_days ago. Says what it did in the words of moru_maintain_partitions. May be called at any time, by several at once.

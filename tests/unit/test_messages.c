@@ -19,7 +19,6 @@
 #include "schemas/batch_error.h"
 #include "schemas/batch_links.h"
 #include "schemas/batch_result.h"
-#include "schemas/call_usage.h"
 #include "schemas/dead_letter.h"
 #include "schemas/deferred.h"
 #include "schemas/evaluate_answer.h"
@@ -54,6 +53,8 @@
 #include "schemas/task_call.h"
 #include "schemas/topics.h"
 #include "schemas/usage.h"
+#include "schemas/usage_call.h"
+#include "schemas/usage_group.h"
 #include "schemas/usage_item.h"
 #include "schemas/usage_report.h"
 #include "schemas/verdict.h"
@@ -77,7 +78,6 @@ static const struct schema {
     {"batch-error", &BATCH_ERROR_MESSAGE},
     {"batch-links", &BATCH_LINKS_MESSAGE},
     {"batch-result", &BATCH_RESULT_MESSAGE},
-    {"call-usage", &CALL_USAGE_MESSAGE},
     {"dead-letter", &DEAD_LETTER_MESSAGE},
     {"deferred", &DEFERRED_MESSAGE},
     {"evaluate-answer", &EVALUATE_ANSWER_MESSAGE},
@@ -109,6 +109,8 @@ static const struct schema {
     {"task-answer", &TASK_ANSWER_MESSAGE},
     {"task-call", &TASK_CALL_MESSAGE},
     {"usage", &USAGE_MESSAGE},
+    {"usage-call", &USAGE_CALL_MESSAGE},
+    {"usage-group", &USAGE_GROUP_MESSAGE},
     {"usage-item", &USAGE_ITEM_MESSAGE},
     {"usage-report", &USAGE_REPORT_MESSAGE},
     {"verdict", &VERDICT_MESSAGE},
