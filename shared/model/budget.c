@@ -20,7 +20,7 @@ enum {
     HOLD_S = 60,        /* a lease that is not confirmed for so long counts as spent */
     ASK_AGAIN_MS = 200, /* while Postgres is away */
     /* Tokens that a provider's own template and a structured answer's form may add to a prompt. */
-    TEMPLATE_TOKENS = 256,
+    TEMPLATE_TOKENS = 600,
     VALUE_BYTES = 32,
 };
 
@@ -55,6 +55,7 @@ struct budget {
     uint64_t asked_ms;    /* uv_now, when */
     int64_t asked_lowest; /* what for */
     uint64_t denied_ms;   /* uv_now of its last answer that there is no more; 0: none since it gave some */
+    bool going_on;        /* go_on is at work: a refusal may make the next call ask */
     bool idle;            /* nothing was asked for since the last tick */
     bool closing, closed;
     int64_t newly_refused;
@@ -119,23 +120,29 @@ static void serve(struct budget *budget) {
     }
 }
 
-/* What to do with those that the lease has no money for. Postgres is asked, but once it has none to give only
- * once a tick. Meanwhile they wait for tries under way, which mostly cost less than was reserved; without
- * those they are refused. */
-static void go_on(struct budget *budget) {
-    for (;;) {
-        serve(budget);
-        struct waiting *first = TAILQ_FIRST(&budget->waiting);
-        if (!first || budget->asking || budget->closing)
-            return;
-        if (!budget->denied_ms || uv_now(budget->loop) - budget->denied_ms >= TICK_MS) {
-            ask_postgres(budget, false);
-            return;
-        }
-        if (budget->lease.reserved)
-            return;
+/* What to do with the first that the lease has no money for; false: nothing now. Postgres is asked, but once
+ * it has none to give only once a tick. Meanwhile tries under way are waited for, which mostly cost less than
+ * was reserved; without those it is refused. */
+static bool settle_first(struct budget *budget) {
+    struct waiting *first = TAILQ_FIRST(&budget->waiting);
+    if (!first || budget->asking || budget->closing)
+        return false;
+    bool denied = budget->denied_ms && uv_now(budget->loop) - budget->denied_ms < TICK_MS;
+    if (!denied)
+        ask_postgres(budget, false);
+    else if (!budget->lease.reserved)
         refuse(budget, first);
-    }
+    return denied && !budget->lease.reserved;
+}
+
+static void go_on(struct budget *budget) {
+    if (budget->going_on)
+        return;
+    budget->going_on = true;
+    do
+        serve(budget);
+    while (settle_first(budget));
+    budget->going_on = false;
 }
 
 static void on_again(uv_timer_t *timer) {
