@@ -83,7 +83,7 @@ static void read_groups(struct http_request *http, struct usage_query *query, st
     if (!text)
         text = "day,task_type,model";
     pg_array_begin(&order);
-    for (const char *at = text; *text; at += strcspn(at, ",") + 1) {
+    for (const char *at = text;; at += strcspn(at, ",") + 1) {
         int dimension = dimension_of(at, strcspn(at, ","));
         if (dimension < 0 || query->grouped[dimension]) {
             json_error_add(errors, http_arena(http), "?group_by",

@@ -192,7 +192,10 @@ def test_kill_9_of_the_recorder_doubles_no_call(moru, clean, prices):
         assert moru.row("SELECT count(*) AS calls FROM model_calls")["calls"] == len(model.calls)
 
 
-BUDGET_USD = 0.3  # of 60 calls
+BUDGET_USD = 0.3  # of 78 calls
+# No more tokens than a prompt of that kind may have, which has as many bytes.
+SMALL = {"prompt_tokens": 500, "completion_tokens": 300, "prompt_tokens_details": {"cached_tokens": 200}}
+SMALL_NANOUSD = 3_800_000
 
 
 def flood(moru, gateway, count):
@@ -215,14 +218,17 @@ def is_refusal(answer):
 
 def charged_nanousd(model):
     """What the provider charges for the calls that it has answered."""
-    return len(model.calls) * COST_NANOUSD
+    return len(model.calls) * SMALL_NANOUSD
 
 
 def test_two_generators_share_a_daily_budget_and_never_exceed_it(moru, clean, prices):
-    with ModelServer(answer_well, {**USAGE, "prompt_tokens": 1500}) as model:
+    with ModelServer(answer_well, SMALL) as model:
         members = start_two(moru, model, prices)
+        first = [call.result() for call in flood(moru, members["gateway"], 5)]
+        assert {answer.status_code for answer in first} == {200}
+        # So many at once that the budget is spent before most of them come to their end.
         answers = [call.result() for call in flood(moru, members["gateway"], 80)]
-        assert {answer.status_code for answer in answers} == {200, 429}
+        assert {answer.status_code for answer in answers} <= {200, 429}
         refused = [answer for answer in answers if answer.status_code == 429]
         assert all(is_refusal(answer) for answer in refused)
         assert f"{BUDGET_USD} USD" in refused[0].json()["detail"]
@@ -240,13 +246,13 @@ def test_two_generators_share_a_daily_budget_and_never_exceed_it(moru, clean, pr
 
 
 def test_kill_9_of_a_generator_keeps_the_budget(moru, clean, prices):
-    with ModelServer(answer_well, USAGE) as model:
+    with ModelServer(answer_well, SMALL) as model:
         members = start_two(moru, model, prices)
         calls = flood(moru, members["gateway"], 80)
-        moru.wait(lambda: len(model.calls) >= 10)
+        moru.wait(lambda: len(model.calls) >= 20)
         moru.kill(members["second"])
         moru.restart(members["second"])
-        assert {call.result().status_code for call in calls} == {200, 429}
+        assert 429 in {call.result().status_code for call in calls} <= {200, 429}
         assert charged_nanousd(model) <= BUDGET_USD * 1e9
         assert spent_nanousd(moru) <= BUDGET_USD * 1e9
         taken = moru.row("SELECT taken_nanousd FROM budget_days")["taken_nanousd"]
@@ -255,7 +261,7 @@ def test_kill_9_of_a_generator_keeps_the_budget(moru, clean, prices):
 
 def test_while_postgres_is_away_no_more_is_spent_than_was_leased(moru, clean, prices):
     """The evaluator works without Postgres; with a budget it goes on as long as its lease lasts, then its calls wait."""
-    with ModelServer(answer_well, USAGE) as model:
+    with ModelServer(answer_well, SMALL) as model:
         evaluator = moru.start("evaluator", LLM_BASE_URL=model.url, LLM_MODEL=MODEL, LLM_PRICES=prices,
                                LLM_DAILY_BUDGET_USD=1, LLM_MAX_TOKENS=300)
         body = {"request_id": "01900000-0000-7000-8000-00000000abce", "task_type": "code_generation",
@@ -270,10 +276,10 @@ def test_while_postgres_is_away_no_more_is_spent_than_was_leased(moru, clean, pr
 
 
 def test_what_a_process_did_not_spend_goes_back_when_it_ends(moru, clean, prices):
-    with ModelServer(answer_well, USAGE) as model:
+    with ModelServer(answer_well, SMALL) as model:
         members = start_all(moru, model, prices, LLM_DAILY_BUDGET_USD=100, LLM_MAX_TOKENS=300)
         assert moru.post("/api/v1/request", FIBONACCI, to=members["gateway"]).status_code == 200
         for name in ("generator", "evaluator"):
             assert moru.stop(members[name]) == 0
-        assert moru.row("SELECT taken_nanousd FROM budget_days")["taken_nanousd"] == 3 * COST_NANOUSD
-        assert moru.row("SELECT sum(amount_nanousd)::bigint AS held FROM budget_leases")["held"] == 3 * COST_NANOUSD
+        assert moru.row("SELECT taken_nanousd FROM budget_days")["taken_nanousd"] == 3 * SMALL_NANOUSD
+        assert moru.row("SELECT sum(amount_nanousd)::bigint AS held FROM budget_leases")["held"] == 3 * SMALL_NANOUSD
