@@ -24,6 +24,7 @@ enum {
     BATCHES_MAX = 200,
     TARGETS_MAX = 32,
     CLOSE_MS = 1000,
+    GAP_MS = 50, /* between messages that are not full: each costs as much as many calls */
     WARN_MS = 10000,
     NUMBER_MAX = 32767,
     GROUPS_SEEN = 16
@@ -115,6 +116,8 @@ struct usage {
     TAILQ_HEAD(batch_list, batch) waiting; /* the last one still gathers */
     int batches;
     int64_t calls;       /* in waiting and on their way */
+    uint64_t sent_ms;    /* uv_now of the last message */
+    uv_timer_t gap;      /* until the next may be sent */
     int sent_calls;      /* on their way; 0: none */
     int64_t dropped;     /* since the last line of the log about it */
     uint64_t dropped_ms; /* of that line */
@@ -167,10 +170,25 @@ static void write_groups(struct buffer *text, const struct group *groups) {
     buffer_string(text, "]}");
 }
 
+static void on_gap_over(uv_timer_t *timer) {
+    send_next(timer->data);
+}
+
+/* True when the next message is to gather some more calls. */
+static bool wait_for_gap(struct usage *usage) {
+    uint64_t now = uv_now(run_loop(usage->run)), next = usage->sent_ms + GAP_MS;
+    if (TAILQ_FIRST(&usage->waiting)->calls == CALLS_MAX || usage->run->draining || now >= next)
+        return false;
+    if (!uv_is_active((uv_handle_t *)&usage->gap))
+        uv_timer_start(&usage->gap, on_gap_over, next - now, 0);
+    return true;
+}
+
 static void send_next(struct usage *usage) {
-    if (usage->sent_calls || TAILQ_EMPTY(&usage->waiting))
+    if (usage->sent_calls || TAILQ_EMPTY(&usage->waiting) || wait_for_gap(usage))
         return;
     struct batch *batch = take(usage);
+    usage->sent_ms = uv_now(run_loop(usage->run));
     struct buffer text = buffer_in(batch->arena);
     write_groups(&text, batch->groups);
     usage->sent_calls = batch->calls;
@@ -355,6 +373,8 @@ struct usage *usage_open(struct run *run, struct model *model) {
     usage->run = run;
     usage->arena = arena;
     TAILQ_INIT(&usage->waiting);
+    uv_timer_init(run_loop(run), &usage->gap);
+    usage->gap.data = usage;
     if (*prices_path)
         usage->prices = prices_load(arena, prices_path);
     if (daily_budget_usd > 0)

@@ -18,9 +18,9 @@ extern struct metric usage_metrics[];
  * budget, if one is set, is asked before it. A price file that is wrong ends the process as a wrong setting
  * does.
  *
- * While a message is on its way the next gathers: small ones when it is quiet, large ones under load. What
- * Kafka does not take waits within a bound; past it the oldest is dropped, counted and said in the log: usage
- * is no reason to stop serving. SIGTERM waits for it as for jobs. */
+ * While a message is on its way, and 50 ms after the last, the next gathers: small ones when it is quiet,
+ * large ones under load. What Kafka does not take waits within a bound; past it the oldest is dropped,
+ * counted and said in the log: usage is no reason to stop serving. SIGTERM waits for it as for jobs. */
 struct usage *usage_open(struct run *run, struct model *model);
 
 /* After model_close, whose calls that were given up are told too: sends what is left and gives back what is

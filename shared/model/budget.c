@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "shared/log.h"
 #include "shared/model/gate.h"
@@ -33,7 +32,7 @@ static const struct pg_statement HOLD = {
 
 /* A try that waits for money. */
 struct waiting {
-    TAILQ_ENTRY(waiting) link;
+    struct waiting *next;
     struct model_pass *pass;
     int64_t most;
 };
@@ -49,14 +48,14 @@ struct budget {
     uint64_t valid_until_ms; /* uv_now; 0: nothing is leased */
     uint64_t day_ends_ms;    /* uv_now; 0: not known */
     int64_t left;
-    TAILQ_HEAD(, waiting) waiting;
-    bool asking;          /* Postgres */
-    bool shrinking;       /* it is asked to take back */
-    uint64_t asked_ms;    /* uv_now, when */
-    int64_t asked_lowest; /* what for */
-    uint64_t denied_ms;   /* uv_now of its last answer that there is no more; 0: none since it gave some */
-    bool going_on;        /* go_on is at work: a refusal may make the next call ask */
-    bool idle;            /* nothing was asked for since the last tick */
+    struct waiting *waiting, **waiting_end; /* in the order they came */
+    bool asking;                            /* Postgres */
+    bool shrinking;                         /* it is asked to take back */
+    uint64_t asked_ms;                      /* uv_now, when */
+    int64_t asked_lowest;                   /* what for */
+    uint64_t denied_ms; /* uv_now of its last answer that there is no more; 0: none since it gave some */
+    bool going_on;      /* go_on is at work: a refusal may make the next call ask */
+    bool idle;          /* nothing was asked for since the last tick */
     bool closing, closed;
     int64_t newly_refused;
     uint64_t warned_ms;
@@ -93,45 +92,43 @@ static int64_t seconds_to_midnight(const struct budget *budget) {
     return budget->day_ends_ms > now ? (int64_t)(budget->day_ends_ms - now) / 1000 + 1 : 1;
 }
 
-static void end_waiting(struct budget *budget, struct waiting *waiting) {
-    TAILQ_REMOVE(&budget->waiting, waiting, link);
+/* Takes out the one that link points at, and frees it. */
+static struct model_pass *end_waiting(struct budget *budget, struct waiting **link) {
+    struct waiting *waiting = *link;
+    struct model_pass *pass = waiting->pass;
+    *link = waiting->next;
+    if (!waiting->next)
+        budget->waiting_end = link;
     free(waiting);
+    return pass;
 }
 
-static void refuse(struct budget *budget, struct waiting *waiting) {
+static void refuse_first(struct budget *budget) {
     char reason[200];
     snprintf(reason, sizeof reason,
         BUDGET_SPENT_TEXT " of %.10g USD is spent; it begins anew at 00:00 UTC, in %lld s",
         budget->options.limit_usd, (long long)seconds_to_midnight(budget));
-    struct model_pass *pass = waiting->pass;
-    end_waiting(budget, waiting);
     budget->newly_refused++;
-    model_pass_refuse(pass, reason, -1);
+    model_pass_refuse(end_waiting(budget, &budget->waiting), reason, -1);
 }
 
 /* Lets those through, in their order, that there is money for. */
 static void serve(struct budget *budget) {
-    struct waiting *waiting;
-    while (is_valid(budget) && (waiting = TAILQ_FIRST(&budget->waiting)) &&
-           lease_reserve(&budget->lease, waiting->most)) {
-        struct model_pass *pass = waiting->pass;
-        end_waiting(budget, waiting);
-        model_pass_open(pass);
-    }
+    while (is_valid(budget) && budget->waiting && lease_reserve(&budget->lease, budget->waiting->most))
+        model_pass_open(end_waiting(budget, &budget->waiting));
 }
 
 /* What to do with the first that the lease has no money for; false: nothing now. Postgres is asked, but once
  * it has none to give only once a tick. Meanwhile tries under way are waited for, which mostly cost less than
  * was reserved; without those it is refused. */
 static bool settle_first(struct budget *budget) {
-    struct waiting *first = TAILQ_FIRST(&budget->waiting);
-    if (!first || budget->asking || budget->closing)
+    if (!budget->waiting || budget->asking || budget->closing)
         return false;
     bool denied = budget->denied_ms && uv_now(budget->loop) - budget->denied_ms < TICK_MS;
     if (!denied)
         ask_postgres(budget, false);
     else if (!budget->lease.reserved)
-        refuse(budget, first);
+        refuse_first(budget);
     return denied && !budget->lease.reserved;
 }
 
@@ -191,16 +188,15 @@ static void on_answer(void *context, const struct pg_result *rows) {
 
 static int64_t sum_waiting(const struct budget *budget) {
     int64_t sum = 0;
-    struct waiting *waiting;
-    TAILQ_FOREACH(waiting, &budget->waiting, link)
-    sum += waiting->most;
+    for (const struct waiting *waiting = budget->waiting; waiting; waiting = waiting->next)
+        sum += waiting->most;
     return sum;
 }
 
 static void ask_postgres(struct budget *budget, bool shrink) {
     /* Whatever becomes of the question, what is given back is not spent any more. */
     int64_t used = shrink ? lease_shrink(&budget->lease) : lease_used(&budget->lease);
-    const struct waiting *first = TAILQ_FIRST(&budget->waiting);
+    const struct waiting *first = budget->waiting;
     int64_t lowest = shrink || !first ? 0 : first->most;
     int64_t highest = shrink ? 0 : lease_portion(budget->limit, sum_waiting(budget));
     char numbers[5][VALUE_BYTES];
@@ -223,7 +219,7 @@ static void on_ask(void *context, const struct model_target *target, const struc
     struct budget *budget = context;
     int64_t most = most_of(budget, target, request);
     budget->idle = false;
-    bool is_first = TAILQ_EMPTY(&budget->waiting);
+    bool is_first = !budget->waiting;
     if (!most || (is_first && is_valid(budget) && lease_reserve(&budget->lease, most))) {
         model_pass_open(pass);
         return;
@@ -232,7 +228,8 @@ static void on_ask(void *context, const struct model_target *target, const struc
     if (!waiting)
         abort();
     *waiting = (struct waiting){.pass = pass, .most = most};
-    TAILQ_INSERT_TAIL(&budget->waiting, waiting, link);
+    *budget->waiting_end = waiting;
+    budget->waiting_end = &waiting->next;
     /* Those before it are waiting for something already. */
     if (is_first)
         go_on(budget);
@@ -240,11 +237,11 @@ static void on_ask(void *context, const struct model_target *target, const struc
 
 static void on_forget(void *context, struct model_pass *pass) {
     struct budget *budget = context;
-    struct waiting *waiting = TAILQ_FIRST(&budget->waiting);
-    while (waiting && waiting->pass != pass)
-        waiting = TAILQ_NEXT(waiting, link);
-    if (waiting)
-        end_waiting(budget, waiting);
+    struct waiting **link = &budget->waiting;
+    while (*link && (*link)->pass != pass)
+        link = &(*link)->next;
+    if (*link)
+        end_waiting(budget, link);
 }
 
 static bool may_be_charged_unseen(const struct model_answer *answer) {
@@ -267,7 +264,7 @@ void budget_spent(struct budget *budget, const struct model_try *attempt, int64_
     if (!most || began_before(budget, attempt))
         return;
     lease_spend(&budget->lease, most, may_be_charged_unseen(attempt->answer) ? most : nanousd);
-    if (!TAILQ_EMPTY(&budget->waiting))
+    if (budget->waiting)
         go_on(budget);
 }
 
@@ -279,7 +276,7 @@ static void on_tick(uv_timer_t *timer) {
     budget->idle = true;
     if (budget->asking || budget->closing)
         return;
-    if (!TAILQ_EMPTY(&budget->waiting))
+    if (budget->waiting)
         go_on(budget);
     else if (idle && lease_free(&budget->lease))
         ask_postgres(budget, true);
@@ -306,7 +303,7 @@ struct budget *budget_open(
     budget->pg = pg ? pg : budget->own_pg;
     budget->options = *options;
     budget->limit = llround(options->limit_usd * 1e9);
-    TAILQ_INIT(&budget->waiting);
+    budget->waiting_end = &budget->waiting;
     begin_lease(budget);
     uv_timer_init(loop, &budget->tick);
     uv_timer_init(loop, &budget->again);
