@@ -385,7 +385,7 @@ static void close_generator(void *context) {
     refined_close(&state->refined);
 }
 
-static struct setting *const settings[] = {model_settings, tries_settings, NULL};
+static struct setting *const settings[] = {model_settings, NULL};
 static const struct topic *const inputs[] = {&TOPIC_REQUESTS, NULL};
 static const struct topic *const outputs[] = {&TOPIC_GENERATIONS, &TOPIC_REPLIES, NULL};
 static const struct http_route routes[] = {{"POST", "/api/v1/task", generator_task}, {0}};
