@@ -30,7 +30,9 @@ static void send_outputs(struct job *job);
 
 static void link_job(struct job *job) {
     struct run *run = job->run;
-    job->internal->began = span_wanted(&job->trace) ? uv_hrtime() : 0;
+    /* A message that continues no trace, such as usage, begins none. */
+    bool traced = (*job->trace.from || !job->topic) && span_wanted(&job->trace);
+    job->internal->began = traced ? uv_hrtime() : 0;
     job->internal->next = run->jobs;
     if (run->jobs)
         run->jobs->internal->previous = job;

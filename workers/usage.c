@@ -87,7 +87,8 @@ struct metric usage_metrics[] = {
 /* Calls of a message that have all this in common. */
 struct group {
     struct group *next;
-    const struct model_target *target;
+    const struct model_target *target; /* tells groups apart; gone once the model is closed */
+    const char *provider, *model;
     const char *purpose, *outcome, *task_type, *tenant;
     struct buffer calls; /* separated by commas */
 };
@@ -157,8 +158,8 @@ static void write_member(struct buffer *text, const char *before, const char *va
 static void write_groups(struct buffer *text, const struct group *groups) {
     buffer_string(text, "{\"groups\":[");
     for (const struct group *group = groups; group; group = group->next) {
-        write_member(text, "{\"provider\":", group->target->provider->name);
-        write_member(text, ",\"model\":", group->target->name);
+        write_member(text, "{\"provider\":", group->provider);
+        write_member(text, ",\"model\":", group->model);
         write_member(text, ",\"purpose\":", group->purpose);
         write_member(text, ",\"outcome\":", group->outcome);
         write_member(text, ",\"task_type\":", group->task_type);
@@ -300,6 +301,8 @@ static struct group *group_of(struct batch *batch, const struct model_try *attem
     struct group *group = arena_alloc(batch->arena, sizeof *group);
     *group = (struct group){.next = batch->groups,
         .target = key.target,
+        .provider = key.target->provider->name,
+        .model = arena_string(batch->arena, key.target->name),
         .purpose = arena_string(batch->arena, key.purpose),
         .outcome = key.outcome,
         .task_type = arena_string(batch->arena, key.task_type),

@@ -24,10 +24,11 @@ static const char *first_provider(const struct model_configuration *configuratio
 static const char *wrong_with(const struct model_target *target) {
     const char *url = target->base_url;
     if (*url && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-        return "its address must begin with http:// or https://";
+        return "its address (LLM_BASE_URL, or what stands behind @) must begin with http:// or https://";
     for (const char *at = url; *at; at++)
         if ((unsigned char)*at <= ' ' || *at == 0x7f)
-            return "its address must not hold spaces or control characters";
+            return "its address (LLM_BASE_URL, or what stands behind @) must not hold spaces or control "
+                   "characters";
     for (const char *at = target->api_key; *at; at++)
         if ((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f)
             return "its key must not hold spaces or control characters";
