@@ -3,6 +3,10 @@
 
 enum { PORTIONS = 100 };
 
+/* What providers say that they used may be anything. Far above every budget, and far below what Postgres and
+ * we can add to. */
+static const int64_t SPENT_MAX = INT64_C(1000000000000000000);
+
 int64_t lease_used(const struct lease *lease) {
     return lease->spent + lease->reserved;
 }
@@ -21,7 +25,7 @@ bool lease_reserve(struct lease *lease, int64_t most) {
 
 void lease_spend(struct lease *lease, int64_t most, int64_t cost) {
     lease->reserved -= most;
-    lease->spent += cost;
+    lease->spent = cost < SPENT_MAX - lease->spent ? lease->spent + cost : SPENT_MAX;
 }
 
 void lease_grow(struct lease *lease, int64_t amount) {

@@ -3,6 +3,9 @@
 
 #include <math.h>
 
+/* What a server says of its tokens may be anything: no answer stops its target for longer. */
+enum { DEBT_MAX_MS = 60000 };
+
 void rate_open(struct rate *rate, int64_t per_minute, uint64_t now_ms) {
     double capacity = fmax((double)per_minute / 60, 1);
     *rate = (struct rate){
@@ -21,5 +24,5 @@ uint64_t rate_wait_ms(struct rate *rate, uint64_t now_ms, double amount) {
 
 void rate_take(struct rate *rate, double amount) {
     if (rate->per_ms > 0)
-        rate->level = fmin(rate->level - amount, rate->capacity);
+        rate->level = fmax(fmin(rate->level - amount, rate->capacity), -rate->per_ms * DEBT_MAX_MS);
 }

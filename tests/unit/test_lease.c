@@ -52,6 +52,16 @@ static void a_provider_that_charges_more_takes_from_what_is_free(void **state) {
     assert_false(lease_reserve(&lease, 1));
 }
 
+static void false_figures_of_a_provider_do_not_overflow(void **state) {
+    (void)state;
+    struct lease lease = {.amount = 100};
+    for (int i = 0; i < 200; i++)
+        lease_spend(&lease, 0, INT64_C(86000000000000000));
+    assert_true(lease_used(&lease) >= INT64_C(86000000000000000));
+    assert_int_equal(lease_free(&lease), 0);
+    assert_false(lease_reserve(&lease, 1));
+}
+
 static void an_answer_that_comes_late_lowers_nothing(void **state) {
     (void)state;
     struct lease lease = {.amount = 100};
@@ -89,6 +99,7 @@ int main(void) {
         cmocka_unit_test(reservations_stop_at_the_amount),
         cmocka_unit_test(what_a_try_did_cost_replaces_what_was_reserved),
         cmocka_unit_test(a_provider_that_charges_more_takes_from_what_is_free),
+        cmocka_unit_test(false_figures_of_a_provider_do_not_overflow),
         cmocka_unit_test(an_answer_that_comes_late_lowers_nothing),
         cmocka_unit_test(what_goes_back_cannot_be_spent),
         cmocka_unit_test(a_portion_is_a_hundredth_or_what_waits),

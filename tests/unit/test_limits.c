@@ -113,6 +113,14 @@ static void more_than_a_second_s_worth_is_paid_back(void **state) {
     assert_int_equal(rate_wait_ms(&rate, START_MS, 1), 10);
 }
 
+static void a_false_count_of_tokens_stops_nobody_for_long(void **state) {
+    (void)state;
+    struct rate rate;
+    rate_open(&rate, 6000, START_MS);
+    rate_take(&rate, 1e15);
+    assert_in_range(rate_wait_ms(&rate, START_MS, 1), 60000, 61000);
+}
+
 static void no_rate_is_no_limit(void **state) {
     (void)state;
     struct rate rate;
@@ -142,6 +150,7 @@ int main(void) {
         cmocka_unit_test(latency_stops_the_growth),
         cmocka_unit_test(a_rate_is_spread_over_its_minute),
         cmocka_unit_test(more_than_a_second_s_worth_is_paid_back),
+        cmocka_unit_test(a_false_count_of_tokens_stops_nobody_for_long),
         cmocka_unit_test(no_rate_is_no_limit),
         cmocka_unit_test(back_off_doubles_up_to_its_bound),
     };
