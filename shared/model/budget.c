@@ -72,8 +72,7 @@ static int64_t most_of(
         return 0;
     size_t bytes = strlen(request->system) + strlen(request->user) +
                    (request->form && request->form->schema ? strlen(request->form->schema) : 0);
-    int64_t completion = request->max_tokens ? request->max_tokens : model_configuration.max_tokens;
-    return price_most_nanousd(price, (int64_t)bytes + TEMPLATE_TOKENS, completion);
+    return price_most_nanousd(price, (int64_t)bytes + TEMPLATE_TOKENS, model_max_tokens(request));
 }
 
 static bool is_valid(const struct budget *budget) {

@@ -2,9 +2,7 @@
  * next. */
 #include "workers/generator/finished.h"
 
-#include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "shared/arena.h"
@@ -114,10 +112,8 @@ static void send_query(struct finished *finished) {
     pg_array_begin(&ids);
     pg_array_begin(&runs);
     for (size_t i = 0; i < finished->sent.count; i++) {
-        char run[24];
-        snprintf(run, sizeof run, "%" PRId64, finished->sent.asked[i].run);
         pg_array_add(&ids, finished->sent.asked[i].request_id);
-        pg_array_add(&runs, run);
+        pg_array_add_integer(&runs, finished->sent.asked[i].run);
     }
     pg_array_end(&ids);
     pg_array_end(&runs);

@@ -1,9 +1,7 @@
 /* Rows come and go in batches: the texts of array parameters are written as the rows are told. */
 #include "workers/generator/refined.h"
 
-#include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "shared/arena.h"
@@ -51,7 +49,6 @@ struct refined {
 };
 
 static void add(struct rows *rows, const char *request_id, int64_t run, const char *text) {
-    char number[24];
     if (!rows->arena) {
         *rows = (struct rows){.arena = arena_create(0)};
         rows->ids = rows->runs = rows->texts = buffer_in(rows->arena);
@@ -59,9 +56,8 @@ static void add(struct rows *rows, const char *request_id, int64_t run, const ch
         pg_array_begin(&rows->runs);
         pg_array_begin(&rows->texts);
     }
-    snprintf(number, sizeof number, "%" PRId64, run);
     pg_array_add(&rows->ids, request_id);
-    pg_array_add(&rows->runs, number);
+    pg_array_add_integer(&rows->runs, run);
     if (text)
         pg_array_add(&rows->texts, text);
 }
