@@ -53,6 +53,11 @@ struct call *call_create(struct tries *tries, const struct model_request *reques
     return call;
 }
 
+void call_free(struct call *call) {
+    call_move(call, NULL);
+    free(call);
+}
+
 static void unlink_call(struct call *call) {
     struct call_list *list = call->list;
     *(call->previous ? &call->previous->next : &list->first) = call->next;

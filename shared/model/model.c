@@ -215,6 +215,10 @@ const char *model_name(const struct model *model) {
     return tries_first(model->tries)->provider->name;
 }
 
+bool model_costs(const struct model *model) {
+    return tries_cost(model->tries);
+}
+
 const char *model_role(struct model *model, const char *setting, const char *entry) {
     return tries_role(model->tries, setting, entry);
 }

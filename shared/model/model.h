@@ -124,6 +124,9 @@ struct model *model_open(uv_loop_t *loop);
 /* The provider's: "mock", "openai", "gemini", "anthropic". */
 const char *model_name(const struct model *model);
 
+/* Whether a call may cost something: not all of its models are the mock. */
+bool model_costs(const struct model *model);
+
 /* The name of the model that a role has for itself: entry is the value of a setting of that name, an entry as
  * in LLM_MODELS or the name of one that stands there; "": NULL, the first one serves. A wrong one ends the
  * process with one line on standard error and exit code 2. */
@@ -133,8 +136,9 @@ const char *model_role(struct model *model, const char *setting, const char *ent
 bool model_knows(const struct model *model, const char *name);
 const char *model_names(const struct model *model);
 
-/* NULL, or why work that nobody waits for should not be begun: what serves it is away, and enough calls wait
- * to find out when it is back. back is called, from the loop, when that may have changed. */
+/* NULL, or why work that nobody waits for should not be begun: the role's model (without a role the first)
+ * and its fallbacks are away, and enough calls wait to find out when they are back. back is called, from the
+ * loop, when that may have changed. */
 const char *model_away(const struct model *model);
 void model_on_back(struct model *model, void (*back)(void *context), void *context);
 

@@ -61,6 +61,16 @@ static struct upstream *choice_at(const struct call *call, int place) {
     return NULL;
 }
 
+bool tries_main_away(const struct tries *tries) {
+    const struct model_targets *targets = &tries->targets;
+    if (tries->upstreams[tries->main].breaker.state == BREAKER_CLOSED)
+        return false;
+    for (int i = 0; i < targets->fallback_count; i++)
+        if (tries->upstreams[targets->fallbacks[i]].breaker.state == BREAKER_CLOSED)
+            return false;
+    return true;
+}
+
 static bool barred(const struct call *call, const struct upstream *upstream) {
     return call->barred >> upstream_index(upstream) & 1;
 }
@@ -77,7 +87,8 @@ bool call_may_use(const struct call *call, const struct upstream *upstream) {
 
 static void on_soon(uv_timer_t *timer) {
     struct tries *tries = timer->data;
-    for (size_t left = tries->ending.count; left; left--) {
+    /* One that is told may close the model, and then none is left. */
+    for (size_t left = tries->ending.count; left && tries->ending.first; left--) {
         struct call *call = tries->ending.first;
         struct model_answer answer = {.status = call->status,
             .error_kind = call->error_kind,
@@ -87,7 +98,7 @@ static void on_soon(uv_timer_t *timer) {
             .model = call->failed_model};
         call_move(call, NULL);
         call->done(call->context, &answer);
-        free(call);
+        call_free(call);
     }
     if (tries->ending.count)
         uv_timer_start(timer, on_soon, 0, 0);
@@ -173,9 +184,21 @@ void call_wait(struct call *call, struct call_list *list) {
         uv_timer_start(&tries->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
 }
 
+/* Calls for a model that is away must not fill the process while there is work for one that serves. */
+static bool must_make_room(const struct call *call) {
+    const struct tries *tries = call->tries;
+    return patient(call) && tries->away[NOBODY_WAITS].count >= TRIES_AWAY_MIN && !tries_main_away(tries);
+}
+
 static void wait_for_return(struct call *call) {
     struct tries *tries = call->tries;
     struct upstream *upstream;
+    if (must_make_room(call)) {
+        snprintf(call->failure, FAILURE_BYTES, "the model '%s' is away",
+            tries->upstreams[call->first].target->name);
+        end(call, MODEL_RETRY, MODEL_ERROR_AWAY, TRIES_AWAY_LATER_MS);
+        return;
+    }
     if (!call->away_since_ms)
         call->away_since_ms = tries_now(tries);
     call_wait(call, &tries->away[patient(call) ? NOBODY_WAITS : SOMEBODY_WAITS]);
@@ -334,7 +357,7 @@ static void succeed(struct call *call, const struct model_answer *answer) {
     told.model = call->upstream->target->name;
     call_move(call, NULL);
     call->done(call->context, &told);
-    free(call);
+    call_free(call);
 }
 
 static void keep_failure(struct call *call, const struct model_answer *answer) {

@@ -22,6 +22,7 @@ extern struct tries_configuration tries_configuration;
 enum {
     TRIES_LATER_MS = 5000, /* a longer wait for the next try is spent on the topic deferred */
     TRIES_AWAY_MIN = 16,   /* so many patient calls must wait for a model that is away before no more come */
+    TRIES_AWAY_LATER_MS = 30000, /* where the main model serves, more than those come again so much later */
 };
 
 /* Reads the targets from the settings, opens the provider of each, and says in the log which they are. Wrong
@@ -30,6 +31,9 @@ struct tries *tries_open(uv_loop_t *loop);
 
 /* The one that serves who names none. */
 const struct model_target *tries_first(const struct tries *tries);
+
+/* See model_costs. */
+bool tries_cost(const struct tries *tries);
 
 /* See model_role. */
 const char *tries_role(struct tries *tries, const char *setting, const char *entry);

@@ -69,6 +69,13 @@ const struct model_target *tries_first(const struct tries *tries) {
     return &tries->targets.items[0];
 }
 
+bool tries_cost(const struct tries *tries) {
+    for (int i = 0; i < tries->targets.count; i++)
+        if (tries->targets.items[i].provider != &model_mock)
+            return true;
+    return false;
+}
+
 const char *tries_role(struct tries *tries, const char *setting, const char *entry) {
     const char *error;
     if (!*entry)
@@ -79,6 +86,7 @@ const char *tries_role(struct tries *tries, const char *setting, const char *ent
         model_refuse("%s", error);
     if (index == tries->count)
         open_next(tries);
+    tries->main = index;
     return tries->targets.items[index].name;
 }
 
@@ -103,7 +111,7 @@ void tries_set_gate(struct tries *tries, const struct model_gate *gate) {
 }
 
 const char *tries_away(const struct tries *tries) {
-    return tries->away[NOBODY_WAITS].count >= TRIES_AWAY_MIN
+    return tries->away[NOBODY_WAITS].count >= TRIES_AWAY_MIN && tries_main_away(tries)
                ? "the model is away: only what somebody waits for is begun"
                : NULL;
 }
@@ -118,9 +126,6 @@ static void free_timer(uv_handle_t *handle) {
 }
 
 static void drop(struct call *call) {
-    struct tries *tries = call->tries;
-    if (call->pass.asked)
-        tries->gate.forget(tries->gate.context, &call->pass);
     if (call->under_way) {
         call->upstream->target->provider->cancel(call->upstream->provider, call->under_way);
         const struct model_answer answer = {.status = MODEL_RETRY,
@@ -133,13 +138,21 @@ static void drop(struct call *call) {
     }
     if (call->timer)
         uv_close((uv_handle_t *)call->timer, free_timer);
-    call_move(call, NULL);
-    free(call);
+    call_free(call);
 }
 
 static void drop_all(struct call_list *list) {
     while (list->first)
         drop(list->first);
+}
+
+/* Before any try is told to have ended: money that it gives back must begin no other. */
+static void forget_asked(struct tries *tries) {
+    for (struct call *call = tries->trying.first; call; call = call->next) {
+        if (call->pass.asked)
+            tries->gate.forget(tries->gate.context, &call->pass);
+        call->pass.asked = false;
+    }
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -160,6 +173,7 @@ void tries_close(struct tries **closing) {
     struct tries *tries = *closing;
     *closing = measured = NULL;
     tries->back = NULL;
+    forget_asked(tries);
     drop_all(&tries->trying);
     drop_all(&tries->backing_off);
     drop_all(&tries->ending);

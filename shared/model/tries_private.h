@@ -81,6 +81,7 @@ struct tries {
     struct model_targets targets; /* as many as upstreams */
     struct upstream upstreams[TARGETS_MAX];
     int count;
+    int main; /* index of the one that serves who names none: of the role, or the first */
     struct call_list trying, backing_off, ending, away[PATIENCES];
     uv_timer_t soon;  /* ends what is in ending */
     uv_timer_t sweep; /* ends who has waited too long, while somebody waits */
@@ -96,10 +97,12 @@ struct tries {
 };
 
 /* call_copy.c */
-/* A call with copies of all that the request points to; freed with free(). */
+/* A call with copies of all that the request points to. */
 struct call *call_create(struct tries *tries, const struct model_request *request);
 /* Takes it from its list into another (NULL: into none). */
 void call_move(struct call *call, struct call_list *list);
+/* Takes it from its list and frees it. */
+void call_free(struct call *call);
 
 /* upstream.c */
 void upstream_open(struct upstream *upstream, struct tries *tries, const struct model_target *target);
@@ -137,6 +140,8 @@ void call_tell(const struct call *call, const struct model_answer *answer);
 void call_wait(struct call *call, struct call_list *list);
 /* All of the list choose anew. */
 void tries_redispatch(struct tries *tries, struct call_list *list);
+/* Neither the main model nor one of its fallbacks serves. */
+bool tries_main_away(const struct tries *tries);
 /* The upstream is one that may serve the call. */
 bool call_may_use(const struct call *call, const struct upstream *upstream);
 enum breaker_outcome breaker_outcome_of(const struct model_answer *answer);

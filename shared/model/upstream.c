@@ -86,8 +86,8 @@ static double tokens_of(const struct upstream *upstream, const struct call *call
     if (upstream->tokens.per_ms <= 0)
         return 0;
     const struct model_request *request = &call->request;
-    int64_t answer = request->max_tokens ? request->max_tokens : model_configuration.max_tokens;
-    return (double)(strlen(request->system) + strlen(request->user)) / BYTES_A_TOKEN + (double)answer;
+    return (double)(strlen(request->system) + strlen(request->user)) / BYTES_A_TOKEN +
+           (double)model_max_tokens(request);
 }
 
 /* How long until the call may have its place, as far as time alone decides. */
@@ -186,6 +186,9 @@ static void follow_breaker(struct upstream *upstream) {
     for (int patience = 0; patience < PATIENCES; patience++)
         tries_redispatch(
             tries, state == BREAKER_CLOSED ? &tries->away[patience] : &upstream->waiting[patience]);
+    /* Those that still wait may be there for another one. */
+    if (state == BREAKER_CLOSED && tries->back)
+        tries->back(tries->back_context);
     upstream_arm(upstream);
 }
 
