@@ -169,6 +169,11 @@ static void *begin(struct http_request *http, void *context) {
             "The Idempotency-Key must be 1 to 255 visible ASCII characters, in quotes or plain.", NULL, NULL);
         return NULL;
     }
+    const char *spent = door_refusal(gateway->door, http_arena(http));
+    if (spent) {
+        http_problem_until_midnight(http, spent, NULL);
+        return NULL;
+    }
     if (key && !pg_ready(gateway->pg)) {
         http_add_header(http, "Retry-After", "1");
         http_problem(http, 503, "Postgres is away, and idempotency keys are kept there. Send it again later.",

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 
 #include "gateway/gateway.h"
+#include "shared/arena.h"
+#include "shared/model/budget.h"
 #include "shared/pg.h"
 
 enum { ASK_MS = 1000 };
@@ -47,8 +49,11 @@ struct door *door_open(struct gateway *gateway) {
     return door;
 }
 
-double door_spent_usd(const struct door *door) {
-    return door->spent_usd;
+const char *door_refusal(const struct door *door, struct arena *arena) {
+    if (!(door->spent_usd > 0))
+        return NULL;
+    return arena_format(
+        arena, BUDGET_SPENT_TEXT " of %.10g USD is spent; it begins anew at 00:00 UTC", door->spent_usd);
 }
 
 void door_close(struct door **door) {

@@ -138,8 +138,8 @@ void usage_get(struct http_request *http, void *context);
 
 /* budget.c: whether the daily budget for model calls is spent, asked of Postgres once a second. */
 struct door *door_open(struct gateway *gateway);
-/* The day's budget in US dollars, if it is spent; 0: it is not known to be. */
-double door_spent_usd(const struct door *door);
+/* Says, in arena, that it is spent; NULL: it is not known to be. */
+const char *door_refusal(const struct door *door, struct arena *arena);
 void door_close(struct door **door);
 
 /* metrics.c */

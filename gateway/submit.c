@@ -26,7 +26,6 @@
 
 enum {
     HEADERS = 7,
-    DAY_S = 86400,
     EXCHANGE_BYTES = 480, /* of most: an exchange, its task type and its key */
     LENT_BYTES = 1400,    /* of most: a record but for its input, which takes three places while it grows */
 };
@@ -84,11 +83,12 @@ static void answer_problem(struct exchange *exchange, int code, const char *deta
         return;
     if (code == 503)
         http_add_header(exchange->http, "Retry-After", "1");
-    if (code == 429)
-        http_add_header(exchange->http, "Retry-After",
-            arena_format(exchange->arena, "%lld", (long long)(DAY_S - time(NULL) % DAY_S)));
     /* An id that was never published would look queued for ever. */
-    http_problem(exchange->http, code, detail, exchange->published ? exchange->request_id : NULL, NULL);
+    const char *id = exchange->published ? exchange->request_id : NULL;
+    if (code == 429)
+        http_problem_until_midnight(exchange->http, detail, id);
+    else
+        http_problem(exchange->http, code, detail, id, NULL);
     answered(exchange, code, status);
 }
 
@@ -263,12 +263,9 @@ static int put_headers(struct exchange *exchange, struct kafka_header *headers) 
 }
 
 static void publish(struct exchange *exchange) {
-    double spent_usd = door_spent_usd(exchange->gateway->door);
-    if (spent_usd > 0) {
-        answer_problem(exchange, 429,
-            arena_format(exchange->arena,
-                BUDGET_SPENT_TEXT " of %.10g USD is spent; it begins anew at 00:00 UTC", spent_usd),
-            "refused");
+    const char *spent = door_refusal(exchange->gateway->door, exchange->arena);
+    if (spent) {
+        answer_problem(exchange, 429, spent, "refused");
         return;
     }
     struct kafka_header *headers = arena_alloc(exchange->lent, sizeof *headers * HEADERS);

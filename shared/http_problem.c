@@ -1,4 +1,6 @@
 /* Errors as problem+json (RFC 9457). */
+#include <time.h>
+
 #include "shared/arena.h"
 #include "shared/buffer.h"
 #include "shared/http_private.h"
@@ -28,6 +30,13 @@ void http_problem(struct http_request *request, int status, const char *detail, 
     }
     buffer_string(&text, errors && errors->count ? "]}" : "}");
     http_respond(request, status, "application/problem+json", text.data, text.length);
+}
+
+void http_problem_until_midnight(struct http_request *request, const char *detail, const char *request_id) {
+    enum { DAY_S = 86400 };
+    http_add_header(request, "Retry-After",
+        arena_format(http_arena(request), "%lld", (long long)(DAY_S - time(NULL) % DAY_S)));
+    http_problem(request, 429, detail, request_id, NULL);
 }
 
 void http_refuse(struct http_request *request, int status, const struct http_route *routes) {

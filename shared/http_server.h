@@ -114,6 +114,9 @@ void http_resume(struct http_request *request);
 void http_problem(struct http_request *request, int status, const char *detail, const char *request_id,
     const struct json_errors *errors);
 
+/* The same with status 429, to be sent again after midnight (UTC), when a daily budget begins anew. */
+void http_problem_until_midnight(struct http_request *request, const char *detail, const char *request_id);
+
 /* Called just before each answer is sent, for metrics. method is "other" when it is no usual one, route is
  * the path pattern, or "" where no route serves the request, and seconds have passed since it had arrived
  * whole. */

@@ -3,6 +3,7 @@ processes."""
 
 import datetime
 import json
+import threading
 import time
 
 import pytest
@@ -283,3 +284,59 @@ def test_what_a_process_did_not_spend_goes_back_when_it_ends(moru, clean, prices
             assert moru.stop(members[name]) == 0
         assert moru.row("SELECT taken_nanousd FROM budget_days")["taken_nanousd"] == 3 * SMALL_NANOUSD
         assert moru.row("SELECT sum(amount_nanousd)::bigint AS held FROM budget_leases")["held"] == 3 * SMALL_NANOUSD
+
+
+def test_calls_that_are_given_up_at_the_end_of_the_grace_are_kept(moru, clean, prices):
+    hang = threading.Event()
+
+    def wait_first(messages):
+        hang.wait(30)
+        return CODE
+    with ModelServer(wait_first, USAGE) as model:
+        members = start_all(moru, model, prices, WORKER_GRACE_MS=200)
+        ids = [moru.post("/api/v1/requests", {**FIBONACCI, "user_input": f"Write function {number}"},
+                         to=members["gateway"]).json()["request_id"] for number in range(20)]
+        moru.wait(lambda: len(model.calls) == 20)
+        moru.stop(members["generator"])
+        hang.set()
+        moru.wait(lambda: moru.row("SELECT count(*) AS kept FROM model_calls WHERE outcome = 'cancelled'")["kept"] == 20)
+        assert moru.row("SELECT DISTINCT provider, model, purpose FROM model_calls") == \
+            {"provider": "openai", "model": MODEL, "purpose": "refine"}
+        # Their requests are served by the next process.
+        moru.restart(members["generator"])
+        moru.wait(lambda: moru.row("SELECT count(*) AS done FROM results WHERE request_id = ANY(%s::uuid[]) AND "
+                                   "status = 'succeeded'", [ids])["done"] == 20)
+
+
+def test_an_output_whose_judge_is_refused_money_is_told_without_a_score(moru, clean, prices):
+    with ModelServer(answer_well, SMALL) as model:
+        common = {"LLM_BASE_URL": model.url, "LLM_MODEL": MODEL, "LLM_PRICES": prices}
+        gateway = moru.start("gateway")
+        moru.start("generator", **common)
+        evaluator = moru.start("evaluator", **common, LLM_DAILY_BUDGET_USD=0.0001)
+        moru.start("recorder")
+        answer = moru.post("/api/v1/request", FIBONACCI, to=gateway)
+        assert answer.status_code == 200, answer.text
+        result = answer.json()
+        assert (result["worker_output"], result["evaluation_score"], result["evaluation_passed"]) == (CODE, None, None)
+        assert "daily budget" in result["detail"]["llm_details"]["error"]
+        assert moru.metric(evaluator, "agent_judgement_failures_total") == 1
+        assert len(model.calls) == 2
+
+
+def test_direct_calls_and_batches_are_refused_when_the_budget_is_spent(moru, clean, prices):
+    with ModelServer(answer_well, SMALL) as model:
+        members = start_all(moru, model, prices, LLM_DAILY_BUDGET_USD=0.0001)
+        task = {"request_id": "01900000-0000-7000-8000-00000000abcf", "task_type": "code_generation",
+                "refined_input": "Write a function"}
+        judged = {**task, "user_input": "Write a function", "worker_output": CODE}
+        assert is_refusal(moru.post("/api/v1/task", task, to=members["generator"]))
+        assert is_refusal(moru.post("/api/v1/evaluate", judged, to=members["evaluator"]))
+        headers = {"Content-Type": "application/x-ndjson"}
+
+        def batch_is_refused():
+            moru.post("/api/v1/task", task, to=members["generator"])
+            return is_refusal(moru.post("/api/v1/requests:batch", json.dumps(FIBONACCI) + "\n", headers=headers,
+                                        to=members["gateway"]))
+        moru.wait(batch_is_refused)
+        assert not model.calls

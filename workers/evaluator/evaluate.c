@@ -43,6 +43,10 @@ void evaluator_evaluate_done(struct job *job, const char *reason) {
     struct work *work = job->state;
     if (!work->http)
         return;
+    if (reason && work->unpaid) {
+        http_problem_until_midnight(work->http, reason, job->request_id);
+        return;
+    }
     if (reason) {
         http_problem(work->http, 502, reason, job->request_id, NULL);
         return;

@@ -116,7 +116,10 @@ static void on_judged(void *context, const struct model_answer *answer) {
         job_come_again(job, failure, answer->retry_after_ms, work->budget.tries);
         return;
     }
-    if (answer->status == MODEL_REJECT && model_error_may_pass(answer->error_kind)) {
+    work->unpaid = answer->error_kind == MODEL_ERROR_BUDGET;
+    /* No money for the judge is no reason to lose an output that is paid for; a direct call has none. */
+    bool told_all_the_same = work->unpaid && job->topic;
+    if (answer->status == MODEL_REJECT && model_error_may_pass(answer->error_kind) && !told_all_the_same) {
         if (work->budget.tries > job->attempt)
             job->attempt = work->budget.tries;
         job_reject(job, failure);

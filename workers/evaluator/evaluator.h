@@ -36,6 +36,7 @@ struct work {
     struct model_budget budget; /* of all calls of the judge for it */
     double score;               /* when judged.valid */
     bool passed;                /* when judged.valid */
+    bool unpaid;                /* not judged, because the daily budget is spent */
     const char *detail;         /* JSON */
     uint64_t started;           /* uv_hrtime */
     struct http_request *http;  /* a direct call: whom to answer, NULL once the client has left */

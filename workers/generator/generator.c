@@ -130,6 +130,7 @@ static void failed_call(struct work *work, const struct model_answer *answer) {
     const char *reason = arena_format(work->job->arena, "the model failed: %s", answer->error);
     if (work->budget.tries > work->job->attempt)
         work->job->attempt = work->budget.tries;
+    work->unpaid = answer->error_kind == MODEL_ERROR_BUDGET;
     fail(work, answer->status == MODEL_RETRY ? COMES_AGAIN : FAILS_FOR_GOOD, reason, answer->retry_after_ms);
 }
 
@@ -162,10 +163,10 @@ static void on_refined(void *context, const struct model_answer *answer) {
     work->waiting--;
     if (answer->status != MODEL_OK)
         failed_call(work, answer);
-    else if (strspn(answer->text, " \t\r\n") == answer->length ||
+    else if (answer->cut || strspn(answer->text, " \t\r\n") == answer->length ||
              json_code_points(answer->text) > REFINED_CODE_POINTS_MAX)
-        work->refined_input =
-            work->request.user_input; /* nothing of use came: the request stands as it was */
+        /* Nothing of use came, or half a request: it stands as it was. */
+        work->refined_input = work->request.user_input;
     else
         work->refined_input = arena_copy(work->job->arena, answer->text, answer->length);
     if (work->refined_input)
@@ -371,7 +372,7 @@ static void *open_generator(struct run *run) {
     model_on_back(state->model, on_model_back, run);
     state->usage = usage_open(run, state->model);
     state->prompts = prompts_open(run_pg(run));
-    if (strcmp(model_name(state->model), "mock") != 0)
+    if (model_costs(state->model))
         state->refined = refined_open(run_loop(run), run_pg(run));
     state->finished = finished_open(run_pg(run), state->refined != NULL);
     state->in_flight = in_flight_open();

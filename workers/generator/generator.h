@@ -49,6 +49,7 @@ struct work {
     enum { GOING_ON, FAILS_FOR_NOW, COMES_AGAIN, FAILS_FOR_GOOD, POSTPONED } failure;
     const char *reason;
     int64_t retry_after_ms;
+    bool unpaid;               /* it failed because the daily budget is spent */
     struct http_request *http; /* a direct call: whom to answer, NULL once the client has left */
 };
 

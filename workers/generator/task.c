@@ -42,6 +42,10 @@ void generator_task_done(struct job *job, const char *reason) {
     if (!work->http)
         return;
     if (reason) {
+        if (work->unpaid) {
+            http_problem_until_midnight(work->http, reason, work->request.envelope.request_id);
+            return;
+        }
         /* Without an active prompt the caller named a type that is not known; all else is the model's
          * failure. */
         http_problem(work->http, work->prompt ? 502 : 422, reason, work->request.envelope.request_id, NULL);
