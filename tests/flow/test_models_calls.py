@@ -125,6 +125,29 @@ def test_work_that_nobody_waits_for_outlives_an_outage(moru, fleet):
         assert moru.metric(generator, "agent_model_breaker_transitions_total", to="closed") >= 1
 
 
+def test_a_named_model_that_is_away_does_not_hold_up_the_work_of_others(moru, fleet):
+    with ModelServer(lambda messages: GOOD_JUDGEMENT if is_judge(messages) else CODE) as model:
+        members = own_fleet(moru, fleet, model, LLM_MODELS="gone=openai:large@http://127.0.0.1:9/v1")
+        for number in range(60):
+            message = request_message(lane="normal", requested_model="gone", user_input=f"Write function {number}")
+            moru.produce("requests.normal", message, key=message["request_id"])
+        moru.wait(lambda: moru.metric(members["generator"], "agent_model_away_waiting") == 16)
+        moru.wait(lambda: moru.metric(members["generator"], "agent_jobs_deferred_total") == 60 - 16)
+        message = request_message(lane="normal")
+        moru.produce("requests.normal", message, key=message["request_id"])
+        moru.wait(lambda: row_of(moru, message["request_id"]))
+        assert "away" not in moru.get("/ready", to=members["generator"]).json()["checks"]["model"]
+
+
+def test_a_request_refined_by_half_stands_as_it_was(moru, fleet):
+    answers = iter([whole({"content": "Write half of"}, "length")])
+    with ModelServer(lambda messages: GOOD_JUDGEMENT if is_judge(messages) else
+                     (200, next(answers, whole({"content": CODE})), {})) as model:
+        members = own_fleet(moru, fleet, model)
+        answer = moru.post("/api/v1/request", FIBONACCI, to=members["gateway"]).json()
+        assert answer["refined_input"] == FIBONACCI["user_input"]
+
+
 @pytest.mark.parametrize("settings, reason", [
     ({"LLM_PROVIDER": "nobody"}, "LLM_PROVIDER"),
     ({"LLM_FALLBACKS": "spare"}, "LLM_FALLBACKS"),
