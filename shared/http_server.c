@@ -401,8 +401,8 @@ static void on_prepare(uv_prepare_t *prepare) {
 static struct MHD_Daemon *start_mhd(struct http_server *server, int fd, unsigned connections) {
     bool tls = http_settings.tls_certificate;
     struct MHD_OptionItem certificate[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)http_settings.tls_certificate},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)http_settings.tls_key},
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)http_settings.tls_certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)http_settings.tls_key},
         {MHD_OPTION_END, 0, NULL},
     };
     return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL,
