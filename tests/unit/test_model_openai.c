@@ -428,6 +428,7 @@ static void a_model_that_is_away_may_come_back(void **state) {
     model_close(&model);
     set("LLM_BASE_URL", "http://127.0.0.1:1");
     model = model_open(&loop);
+    model_observe(model, note_try, NULL);
     struct heard heard = ask_request(&QUESTION);
     assert_int_equal(heard.answer.status, MODEL_RETRY);
     assert_int_equal(heard.answer.error_kind, MODEL_ERROR_UNREACHABLE);
