@@ -126,8 +126,12 @@ void verdicts_add(struct verdicts *verdicts, struct job *job, const struct gener
     tally->squares += score * score;
 }
 
+static void on_closed(uv_handle_t *timer) {
+    free(timer->data);
+}
+
+/* The loop turns on for what others still send. */
 void verdicts_close(struct verdicts **verdicts) {
-    uv_timer_stop(&(*verdicts)->timer);
-    free(*verdicts);
+    uv_close((uv_handle_t *)&(*verdicts)->timer, on_closed);
     *verdicts = NULL;
 }
