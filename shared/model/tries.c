@@ -87,7 +87,7 @@ bool call_may_use(const struct call *call, const struct upstream *upstream) {
 
 static void on_soon(uv_timer_t *timer) {
     struct tries *tries = timer->data;
-    /* One that is told may close the model, and then none is left. */
+    /* Who hears may close, and then there are no more. */
     for (size_t left = tries->ending.count; left && tries->ending.first; left--) {
         struct call *call = tries->ending.first;
         struct model_answer answer = {.status = call->status,

@@ -449,42 +449,6 @@ static void closing_gives_calls_up(void **state) {
     assert_int_equal(heard.count, 0);
 }
 
-static int told;
-
-static void close_when_told(void *context, const struct model_answer *answer) {
-    (void)context;
-    assert_int_equal(answer->status, MODEL_REJECT);
-    told++;
-    model_close(&model);
-}
-
-/* Both fail at once: the one told first ends the process's calls. */
-static void who_is_told_may_close_the_model(void **state) {
-    (void)state;
-    struct model_request request = {.system = "", .user = "x", .model = "unknown"};
-    told = 0;
-    model_call(model, &request, close_when_told, NULL);
-    model_call(model, &request, close_when_told, NULL);
-    while (!told)
-        uv_run(&loop, UV_RUN_ONCE);
-    uv_run(&loop, UV_RUN_NOWAIT);
-    assert_int_equal(told, 1);
-}
-
-static void who_is_answered_may_close_the_model(void **state) {
-    (void)state;
-    struct model_request request = {.system = "", .user = "x"};
-    char *answer = stub_format(400, "", "{}");
-    server.answer = answer;
-    told = 0;
-    model_call(model, &request, close_when_told, NULL);
-    while (!told)
-        uv_run(&loop, UV_RUN_ONCE);
-    uv_run(&loop, UV_RUN_NOWAIT);
-    free(answer);
-    assert_int_equal(told, 1);
-}
-
 /* The providers' names that model_open chooses in a child, or "" with the exit code. */
 static const char *chosen_in_child(const char *provider, const char *url, const char *key, int *code) {
     static char name[32];
@@ -562,8 +526,6 @@ int main(void) {
         TEST(a_slow_model_may_be_asked_again),
         TEST(a_model_that_is_away_may_come_back),
         TEST(closing_gives_calls_up),
-        TEST(who_is_told_may_close_the_model),
-        TEST(who_is_answered_may_close_the_model),
         TEST(the_settings_choose_the_provider),
         TEST(bad_settings_end_the_start),
     };
