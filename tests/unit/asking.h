@@ -83,6 +83,8 @@ static void hear(void *context, const struct model_answer *answer) {
     heard->answer = *answer;
     if (answer->status != MODEL_OK && last_try.status != MODEL_OK)
         heard->answer = last_try;
+    if (answer->prompt_tokens) /* of both questions, where there were two */
+        heard->answer.prompt_tokens = answer->prompt_tokens;
     snprintf(heard->text, sizeof heard->text, "%s", answer->text ? answer->text : "");
     snprintf(heard->error, sizeof heard->error, "%s", answer->error ? answer->error : "");
     assert_int_equal(answer->status == MODEL_OK, answer->error_kind == MODEL_ERROR_NONE);
