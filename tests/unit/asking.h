@@ -42,8 +42,9 @@ static void note_try(void *context, const struct model_try *attempt) {
     last_try = *attempt->answer;
 }
 
-/* A server, and a model of this provider at its path. A call is one try, and no pause follows. */
-static int open_model(const char *provider, const char *path, const char *name) {
+/* A server, and settings that name this provider's model at its path. A call is one try, and no pause
+ * follows. */
+static void open_server(const char *provider, const char *path, const char *name) {
     for (struct setting *setting = model_settings; setting->name; setting++)
         set(setting->name, setting->otherwise);
     uv_loop_init(&loop);
@@ -55,6 +56,11 @@ static int open_model(const char *provider, const char *path, const char *name) 
     set("LLM_MODEL", name);
     set("LLM_TRIES_MAX", "1");
     set("LLM_RETRY_AFTER_MAX_MS", "0");
+}
+
+/* The same, and the model; what a call hears is how its last try ended. */
+__attribute__((unused)) static int open_model(const char *provider, const char *path, const char *name) {
+    open_server(provider, path, name);
     model = model_open(&loop);
     model_observe(model, note_try, NULL);
     return 0;
@@ -130,7 +136,7 @@ __attribute__((unused)) static struct heard ask_streamed(const char *events, boo
     return heard;
 }
 
-static const char *sent_body(void) {
+__attribute__((unused)) static const char *sent_body(void) {
     return strstr(server.request, "\r\n\r\n") + 4;
 }
 
