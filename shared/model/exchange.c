@@ -214,6 +214,7 @@ static void post(struct model_call *call) {
         .body = body.data,
         .length = body.length,
         .connect_timeout_ms = model_configuration.connect_timeout_ms,
+        .first_byte_timeout_ms = model_configuration.first_byte_timeout_ms,
         .timeout_ms = call->request->timeout_ms ? call->request->timeout_ms : model_configuration.timeout_ms,
         .answer_bytes_max = call->stream ? streamed_max : held_bytes_max(),
         .data = call->stream ? on_data : NULL,

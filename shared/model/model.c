@@ -78,6 +78,15 @@ struct setting model_settings[] = {
         .min = 1,
         .max = 3600000,
         .help = "How long one try of a call may take."},
+    {.name = "LLM_FIRST_BYTE_TIMEOUT_MS",
+        .type = SETTING_INTEGER,
+        .value = &model_configuration.first_byte_timeout_ms,
+        .otherwise = "60000",
+        .min = 1,
+        .max = 3600000,
+        .help =
+            "How long one try may wait for the first byte of an answer; worth shortening where answers are "
+            "streams."},
     {.name = "LLM_CONNECT_TIMEOUT_MS",
         .type = SETTING_INTEGER,
         .value = &model_configuration.connect_timeout_ms,

@@ -16,9 +16,9 @@ struct trace;
 struct model;
 struct model_call;
 
-/* LLM_PROVIDER, LLM_API_KEY (secret), LLM_BASE_URL, LLM_MODEL, LLM_TIMEOUT_MS, LLM_CONNECT_TIMEOUT_MS,
- * LLM_MAX_TOKENS, LLM_OUTPUT_BYTES_MAX, LLM_STREAM; LLM_MODELS, LLM_FALLBACKS and keys for these; the budget,
- * limits and waits of tries. */
+/* LLM_PROVIDER, LLM_API_KEY (secret), LLM_BASE_URL, LLM_MODEL, LLM_TIMEOUT_MS, LLM_FIRST_BYTE_TIMEOUT_MS,
+ * LLM_CONNECT_TIMEOUT_MS, LLM_MAX_TOKENS, LLM_OUTPUT_BYTES_MAX, LLM_STREAM; LLM_MODELS, LLM_FALLBACKS and
+ * keys for these; the budget, limits and waits of tries. */
 extern struct setting model_settings[];
 extern struct metric model_metrics[];
 

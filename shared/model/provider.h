@@ -13,7 +13,7 @@ struct model_configuration {
     const char *ca_file;                                             /* "": the system's */
     const char *gemini_api_key, *openai_api_key, *anthropic_api_key; /* secret */
     const char *models, *fallbacks;                                  /* see targets.h */
-    int64_t timeout_ms, connect_timeout_ms;
+    int64_t timeout_ms, first_byte_timeout_ms, connect_timeout_ms;
     int64_t max_tokens;
     int64_t output_bytes_max;
     const char *stream; /* "true" or "false" */

@@ -423,6 +423,16 @@ static void a_slow_model_may_be_asked_again(void **state) {
     assert_non_null(strstr(heard.error, "in time"));
 }
 
+static void a_server_that_does_not_begin_to_answer_may_be_asked_again(void **state) {
+    (void)state;
+    set("LLM_FIRST_BYTE_TIMEOUT_MS", "50");
+    server.answer = NULL;
+    struct heard heard = ask_request(&QUESTION);
+    assert_int_equal(heard.answer.status, MODEL_RETRY);
+    assert_int_equal(heard.answer.error_kind, MODEL_ERROR_TIMEOUT);
+    assert_non_null(strstr(heard.error, "did not begin to answer"));
+}
+
 static void a_model_that_is_away_may_come_back(void **state) {
     (void)state;
     model_close(&model);
@@ -524,6 +534,7 @@ int main(void) {
         TEST(an_answer_that_is_none_will_not),
         TEST(too_much_text_is_refused),
         TEST(a_slow_model_may_be_asked_again),
+        TEST(a_server_that_does_not_begin_to_answer_may_be_asked_again),
         TEST(a_model_that_is_away_may_come_back),
         TEST(closing_gives_calls_up),
         TEST(the_settings_choose_the_provider),
