@@ -1,6 +1,9 @@
 """Keys and passwords reach no log, answer, row, message, metric or span, whatever the servers that know them say."""
 
 import json
+import urllib.parse
+
+import pytest
 
 from collector import Collector
 from model_server import ModelServer, is_judge
@@ -10,7 +13,8 @@ from test_request import FIBONACCI
 
 FIRST, SPARE, OTEL = "sk-first-7Hq2Zp", "sk-spare-9Kw4Xe", "otel-5Tn8Lu"
 DATABASE, KAFKA, REQUEST_ID = "database-3Vb6Rc", "kafka-1Ym0Gd", "5a" * 32
-SECRETS = (FIRST, SPARE, OTEL, DATABASE, KAFKA, REQUEST_ID)
+WRONG = "wrong-8Db1Jx"
+SECRETS = (FIRST, SPARE, OTEL, DATABASE, KAFKA, REQUEST_ID, WRONG)
 
 
 def error_with(key, status, **members):
@@ -42,26 +46,29 @@ class EchoingServer(ModelServer):
                          GOOD_JUDGEMENT if is_judge(messages) else CODE)
 
 
-def with_password(url):
-    """The same database, where every password is right."""
-    scheme, rest = url.split("://", 1)
-    user, host = rest.rsplit("@", 1) if "@" in rest else ("postgres", rest)
-    return f"{scheme}://{user.split(':')[0]}:{DATABASE}@{host}"
+@pytest.fixture
+def database_url(moru, fleet):
+    """The database's, with a password that is found by looking for it."""
+    address = urllib.parse.urlsplit(moru.database_url)
+    moru.execute(f"ALTER ROLE {address.username} PASSWORD '{DATABASE}'")
+    yield moru.database_url.replace(f":{address.password}@", f":{DATABASE}@")
+    moru.execute(f"ALTER ROLE {address.username} PASSWORD '{address.password}'")
 
 
 def tables(moru):
-    return [row["name"] for row in moru.rows("SELECT format('%I.%I', table_schema, table_name) AS name FROM "
-                                             "information_schema.tables WHERE table_schema = 'public'")]
+    """Partitions as well."""
+    return [row["name"] for row in moru.rows("SELECT quote_ident(table_name) AS name FROM information_schema.tables "
+                                             "WHERE table_schema = 'public'")]
 
 
-def test_secrets_stay_where_they_were_given(moru, fleet):
+def test_secrets_stay_where_they_were_given(moru, fleet, database_url):
     refusals = [(401, {}), (503, {}), None]  # the collector's, then it takes what comes
     collector_fails = lambda: refusals.pop(0) if refusals else None
     with EchoingServer(FIRST) as first, EchoingServer(SPARE) as spare, Collector(collector_fails) as collector:
         members = own_fleet(moru, fleet, first, **{
             "LLM_API_KEY": FIRST, "OPENAI_API_KEY": SPARE, "LLM_FALLBACKS": f"spare=openai:small@{spare.url}",
             "LLM_TRIES_MAX": 3, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": 20,
-            "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {OTEL}", "DATABASE_URL": with_password(moru.database_url),
+            "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {OTEL}", "DATABASE_URL": database_url,
             "KAFKA_CONFIG_SASL_PASSWORD": KAFKA, "REQUEST_ID_KEY": REQUEST_ID, "LOG_LEVEL": "debug"})
         answers = [moru.post("/api/v1/request", FIBONACCI, to=members["gateway"])]
         assert answers[0].status_code == 200, answers[0].text
@@ -72,15 +79,13 @@ def test_secrets_stay_where_they_were_given(moru, fleet):
             first.failing = spare.failing = None
             answers.append(moru.post("/api/v1/request", FIBONACCI, to=members["gateway"]))
             assert answers[-1].status_code == 200, f"after {failure}: {answers[-1].text}"
-        # The database goes as well, and what connects to it says why it cannot.
-        moru.postgres.stop()
-        moru.wait(lambda: moru.get("/ready", to=members["generator"]).status_code == 503)
-        answers += [moru.get("/ready", to=member) for member in members.values()]
-        moru.postgres.start()
-        for member in members.values():
-            member.wait_ready()
-        moru.world.ensure_servers()
-        moru.wait(lambda: any("spare" in str(span.attributes) and span.error for span in collector.spans))
+        # With another password the database says that this one is wrong, and who is refused says so in turn.
+        recorder = moru.start("recorder", ready=False, DATABASE_URL=database_url.replace(DATABASE, WRONG), LOG_LEVEL="debug")
+        moru.wait(lambda: moru.log_event(recorder, "postgres_waiting"))
+        answers.append(moru.get("/ready", to=recorder))
+        members["refused recorder"] = recorder
+        moru.wait(lambda: any(span.name == "chat small" and span.error for span in collector.spans),
+                  what=f"the span of a failed call of the fallback among {collector.spans}")
         answers += [moru.get("/metrics", to=member) for member in members.values()]
         shown = {f"answer {number}": answer.text + str(answer.headers) for number, answer in enumerate(answers)}
         shown |= {f"{name}'s log": member.log_text() for name, member in members.items()}
@@ -88,7 +93,7 @@ def test_secrets_stay_where_they_were_given(moru, fleet):
         shown |= {topic: str(moru.published(topic)) for topic in moru.topics()}
         shown["spans"] = str(collector.bodies)
         # It was looked where something is: each failure left its trace, and both servers were sent their keys.
-        assert "Incorrect API key provided: ***" in shown["public.execution_logs"]
+        assert "Incorrect API key provided: ***" in shown["execution_logs"]
         assert "Incorrect API key provided: ***" in shown["dead-letters"] + shown["generator's log"]
         assert any(OTEL in str(headers) for headers in collector.headers)
         assert [(where, secret) for where, text in shown.items() for secret in SECRETS if secret in text] == []
