@@ -16,7 +16,7 @@ PARTS = {"latency": latency, "death": death, "rate": rate, "kill": kill}
 LATENCY_MS = 1000
 # The lane of submissions gets what the others' reserve leaves of it: 12,000. Some of these are being read, published and
 # acknowledged at any time, so that about 10,000 wait for the model.
-SETTINGS = {"WORKER_IN_FLIGHT_MAX": "17500", "KAFKA_PREFETCH_MESSAGES": "1000", "WORKER_IN_FLIGHT_BYTES_MAX": "1000000000",
+SETTINGS = {"WORKER_IN_FLIGHT_MAX": "17500", "KAFKA_PREFETCH_MESSAGES": "6000", "WORKER_IN_FLIGHT_BYTES_MAX": "1000000000",
             "LLM_API_KEY": "bench", "LLM_TIMEOUT_MS": "120000", "LLM_CONNECT_TIMEOUT_MS": "60000", "LOG_LEVEL": "warn"}
 
 NOTES = """The model is moru-sim (tests/sim), which answers after {latency} ms; all share the machine. Calls a second are its

@@ -21,9 +21,11 @@ WORKERS = ("evaluator", "recorder", "optimizer")
 IN_FLIGHT = {"aiohttp": 10_000, "httpx": 1_000}
 RATE_MIN, MEMORY_MB_MAX = 8_500, 400
 CALLS_PER_REQUEST = 2
-REQUESTS_PER_SECOND_MAX = 6_000
+REQUESTS_PER_SECOND_MAX = 5_500
+REQUESTS_UNTIL_FULL = 20_000  # moru begins with few calls in flight and finds out how many the model takes
 COMMITTED_WITHIN_SECONDS = 0.1
-KILL_LATENCY_MS, KILL_REQUESTS = 2_000, 40_000
+FULL = 0.9
+KILL_LATENCY_MS, KILL_JITTER_MS, KILL_REQUESTS = 1_500, 1_000, 40_000
 numbers = itertools.count()
 
 
@@ -59,9 +61,19 @@ def fill(stack, requests):
     asyncio.run(produce(stack, requests))
 
 
+def wait_full(sim):
+    """Until nearly IN_FLIGHT calls are in flight."""
+    deadline = time.monotonic() + 60
+    while sim.stats()["in_flight"] < FULL * IN_FLIGHT["aiohttp"]:
+        if time.monotonic() > deadline:
+            sys.exit("bench: 10,000 calls are not in flight after 60 s")
+        time.sleep(0.05)
+
+
 def run_moru(options, stack, sim):
     """(calls a second, in flight, megabytes) of one round."""
-    fill(stack, int(REQUESTS_PER_SECOND_MAX * (options.warmup + options.seconds)))
+    fill(stack, REQUESTS_UNTIL_FULL + int(REQUESTS_PER_SECOND_MAX * (options.warmup + options.seconds)))
+    wait_full(sim)
     with machine.Sampler({"generator": stack.processes()["generator"]}) as sampler:
         rate, in_flight = sim.measure(options.warmup, options.seconds)
     sim.wait_quiet(120)
@@ -146,17 +158,6 @@ def tls(options, stack, sim, table, pair):
     add_rows(table, rounds(options, stack, sim, pair), "TLS, model at 1 s", False, False)
 
 
-def wait_full(sim):
-    """Until nearly IN_FLIGHT calls are in flight and have been for a while."""
-    deadline, since = time.monotonic() + 60, time.monotonic()
-    while time.monotonic() - since < 1:
-        if sim.stats()["in_flight"] < 0.95 * IN_FLIGHT["aiohttp"]:
-            since = time.monotonic()
-        if time.monotonic() > deadline:
-            sys.exit("bench: 10,000 calls are not in flight after 60 s")
-        time.sleep(0.05)
-
-
 def growth(after, before, name):
     return {role: after[name][role] - before[name][role] for role in ("refiner", "author")}
 
@@ -164,22 +165,24 @@ def growth(after, before, name):
 def kill(options, stack, sim, table):
     """A kill -9 with 10,000 calls in flight, at a latency at which the process is not saturated: else answers that had
     come wait unread in its sockets, and are asked for again."""
-    sim.control(latency_ms=KILL_LATENCY_MS)
+    sim.control(latency_ms=KILL_LATENCY_MS, jitter_ms=KILL_JITTER_MS)
     stop_others(stack)
     say("kill -9 of the generator with 10,000 calls in flight")
     before = sim.stats()
     fill(stack, KILL_REQUESTS)
     wait_full(sim)
     url = stack.urls["GENERATOR_URL"]
-    first, began = sim.stats(), time.monotonic()
     jobs = metric_sum(url, "agent_jobs_in_flight")
+    first, began = sim.stats(), time.monotonic()
     stack.stop_workers("generator", number=signal.SIGKILL)
-    passed, at_kill = time.monotonic() - began, sim.stats()
-    last = {role: count * COMMITTED_WITHIN_SECONDS / passed for role, count in growth(at_kill, first, "roles").items()}
+    passed, at_kill = sim.drop_all() - began, sim.stats()
+    share = min(1, COMMITTED_WITHIN_SECONDS / passed)
+    last = {role: count * share for role, count in growth(at_kill, first, "roles").items()}
     stack.start_worker("generator")
     while growth(sim.stats(), before, "roles")["author"] < KILL_REQUESTS:
         time.sleep(0.1)
     sim.wait_quiet(120)
+    sim.control(jitter_ms=0)
     after = sim.stats()
     repeats, answered = growth(after, before, "repeats"), growth(after, before, "repeats_of_answered")
     total, most = sum(repeats.values()), int(jobs + last["author"])
