@@ -171,6 +171,7 @@ def kill(options, stack, sim, table):
     before = sim.stats()
     fill(stack, KILL_REQUESTS)
     wait_full(sim)
+    time.sleep(options.warmup)
     url = stack.urls["GENERATOR_URL"]
     jobs = metric_sum(url, "agent_jobs_in_flight")
     first, began = sim.stats(), time.monotonic()
