@@ -1,7 +1,6 @@
-/* HTTP out: calls on curl's easy handles, which are kept and used again with what does not change. */
+/* HTTP out: calls from their start to their end, with their timeouts. */
 #include "shared/http_client.h"
 
-#include <curl/curl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,19 +9,9 @@
 #include "shared/buffer.h"
 #include "shared/http_hosts.h"
 #include "shared/http_multi.h"
-#include "shared/settings.h"
+#include "shared/http_transfer.h"
 
-enum { POOL_MAX = 64, RETRY_AFTER_SECONDS_MAX = 7 * 24 * 3600, CALL_BYTES = 1024, BUFFER_BYTES = 4096 };
-
-/* One of curl's easy handles, with what it points to and what the next call on it need not set again. */
-struct transfer {
-    struct http_client *client;
-    CURL *easy;
-    struct curl_slist *headers;
-    uv_timer_t timer; /* the next time by which something must have come */
-    struct http_call *call;
-    char error[CURL_ERROR_SIZE];
-};
+enum { CALL_BYTES = 1024 };
 
 /* The parts of a URL that decide how it is called. */
 struct target {
@@ -36,13 +25,10 @@ struct http_client {
     uv_loop_t *loop;
     struct http_multis *multis; /* NULL once closed */
     struct http_hosts *hosts;
-    CURLSH *share; /* of TLS sessions */
-    char *ca_file; /* NULL: the system's */
+    struct transfers *transfers;
     struct http_call *calls;
-    struct transfer *pool[POOL_MAX]; /* at rest */
-    int pooled;
     struct target target; /* of the last URL: most calls go to the same */
-    int users;            /* transfers, ends being told, and the owner; at 0 a closed client is freed */
+    int users;            /* ends being told, and the owner; at 0 a closed client is freed */
 };
 
 struct http_call {
@@ -69,38 +55,37 @@ struct http_call {
 
 static void end_call(struct http_call *call, struct http_call_answer *answer);
 static void on_curl_ended(CURL *easy, CURLcode result);
+static size_t on_header(char *line, size_t one, size_t length, void *context);
+static size_t on_body(char *data, size_t one, size_t length, void *context);
 
 struct http_client *http_client_open(uv_loop_t *loop) {
     /* A TLS library may write to a socket whose peer has gone; with CURLOPT_NOSIGNAL curl leaves that signal
      * to us. */
     signal(SIGPIPE, SIG_IGN);
     struct http_client *client = calloc(1, sizeof *client);
-    if (!client || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
-        !(client->share = curl_share_init()) ||
-        curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)
+    if (!client || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         abort();
     client->loop = loop;
     client->users = 1;
     client->hosts = http_hosts_open(loop);
     client->multis = http_multis_open(loop, on_curl_ended);
+    client->transfers = transfers_open(
+        loop, client->multis, &(struct transfer_callbacks){.header = on_header, .body = on_body});
     return client;
 }
 
 static void client_release(struct http_client *client) {
     if (--client->users > 0)
         return;
-    curl_share_cleanup(client->share);
     curl_global_cleanup();
     free(client->target.url);
     curl_free(client->target.host);
     curl_free(client->target.port);
-    free(client->ca_file);
     free(client);
 }
 
 void http_client_trust(struct http_client *client, const char *ca_file) {
-    free(client->ca_file);
-    client->ca_file = ca_file && *ca_file ? strdup(ca_file) : NULL;
+    transfers_trust(client->transfers, ca_file);
 }
 
 /* What has come so far moves the time by which more must come. */
@@ -142,106 +127,6 @@ static size_t on_body(char *data, size_t one, size_t length, void *context) {
         return CURL_WRITEFUNC_ERROR;
     }
     return length;
-}
-
-/* Once for each easy handle. */
-static void set_lasting_options(struct transfer *transfer) {
-    CURL *easy = transfer->easy;
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "moru");
-    curl_easy_setopt(easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(easy, CURLOPT_SHARE, transfer->client->share);
-    /* curl keeps the parsed certificates for all connections of a multi handle, but only those of one file.
-     */
-    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    if (transfer->client->ca_file)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, transfer->client->ca_file);
-    http_multis_prepare(transfer->client->multis, easy);
-}
-
-static struct transfer *take_transfer(struct http_client *client) {
-    if (client->pooled)
-        return client->pool[--client->pooled];
-    struct transfer *transfer = calloc(1, sizeof *transfer);
-    if (!transfer || !(transfer->easy = curl_easy_init()))
-        abort();
-    transfer->client = client;
-    client->users++;
-    uv_timer_init(client->loop, &transfer->timer);
-    transfer->timer.data = transfer;
-    set_lasting_options(transfer);
-    return transfer;
-}
-
-static void on_transfer_closed(uv_handle_t *handle) {
-    struct transfer *transfer = handle->data;
-    client_release(transfer->client);
-    free(transfer);
-}
-
-static void close_transfer(struct transfer *transfer) {
-    curl_easy_cleanup(transfer->easy);
-    curl_slist_free_all(transfer->headers);
-    uv_close((uv_handle_t *)&transfer->timer, on_transfer_closed);
-}
-
-static void give_back(struct transfer *transfer) {
-    struct http_client *client = transfer->client;
-    transfer->call = NULL;
-    if (client->multis && client->pooled < POOL_MAX)
-        client->pool[client->pooled++] = transfer;
-    else
-        close_transfer(transfer);
-}
-
-static struct curl_slist *append(struct curl_slist *list, const char *text) {
-    struct curl_slist *longer = curl_slist_append(list, text);
-    if (!longer)
-        abort();
-    return longer;
-}
-
-/* Otherwise curl waits up to a second for "100 Continue" before a large body. */
-static const char NO_EXPECT[] = "Expect:";
-
-static bool same_headers(const struct curl_slist *list, const char *const *headers) {
-    if (!list)
-        return false;
-    for (; headers && *headers; headers++, list = list->next)
-        if (!list->next || strcmp(list->data, *headers) != 0)
-            return false;
-    return !list->next;
-}
-
-static void set_headers(struct transfer *transfer, const char *const *headers) {
-    if (same_headers(transfer->headers, headers))
-        return;
-    curl_slist_free_all(transfer->headers);
-    transfer->headers = NULL;
-    for (; headers && *headers; headers++)
-        transfer->headers = append(transfer->headers, *headers);
-    transfer->headers = append(transfer->headers, NO_EXPECT);
-    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
-}
-
-static void set_options(struct transfer *transfer, const struct http_call_request *request, bool local) {
-    CURL *easy = transfer->easy;
-    transfer->error[0] = '\0';
-    curl_easy_setopt(easy, CURLOPT_URL, request->url);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->length ? request->body : "");
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->length);
-    curl_easy_setopt(easy, CURLOPT_PROXY, local ? "" : NULL);
-    set_headers(transfer, request->headers);
 }
 
 /* Behind a proxy only the proxy may be able to look names up; its own name is then curl's work. */
@@ -358,7 +243,9 @@ static void on_addresses(void *context, const char *addresses, const char *error
         end_call(call, &(struct http_call_answer){.end = HTTP_CALL_UNREACHABLE, .error = error});
         return;
     }
-    call->addresses = append(NULL, arena_format(call->arena, "%s:%s:%s", call->host, call->port, addresses));
+    const char *entry = arena_format(call->arena, "%s:%s:%s", call->host, call->port, addresses);
+    if (!(call->addresses = curl_slist_append(NULL, entry)))
+        abort();
     start(call);
     set_timer(call);
 }
@@ -371,7 +258,6 @@ struct http_call *http_client_post(
     *call = (struct http_call){
         .client = client,
         .arena = arena,
-        .transfer = take_transfer(client),
         .answer = buffer_in(arena),
         .answer_bytes_max = request->answer_bytes_max,
         .connect_timeout_ms = request->connect_timeout_ms,
@@ -384,9 +270,8 @@ struct http_call *http_client_post(
         .context = context,
     };
     const struct target *target = find_target(client, request->url);
-    call->transfer->call = call;
+    call->transfer = transfer_take(client->transfers, request, target->local, call);
     link_call(call);
-    set_options(call->transfer, request, target->local);
     if (target->looked_up) {
         call->host = arena_string(arena, target->host);
         call->port = arena_string(arena, target->port);
@@ -428,47 +313,16 @@ static void end_call(struct http_call *call, struct http_call_answer *answer) {
     answer->call = call;
     client->users++;
     call->done(call->context, answer);
-    give_back(transfer);
+    transfer_give_back(transfer);
     client_release(client);
     arena_destroy(&arena);
 }
 
-static const char *find_header(CURL *easy, const char *name) {
-    struct curl_header *header;
-    return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : NULL;
-}
-
 const char *http_call_header(const struct http_call_answer *answer, const char *name) {
-    return answer->status ? find_header(answer->call->transfer->easy, name) : NULL;
+    return answer->status ? transfer_header(answer->call->transfer, name) : NULL;
 }
 
-static int64_t bounded(double ms) {
-    double most = 1000.0 * RETRY_AFTER_SECONDS_MAX;
-    return ms <= 0 ? 0 : (int64_t)(ms < most ? ms : most);
-}
-
-static bool begins_with_digit(const char *value) {
-    return value && value[0] >= '0' && value[0] <= '9' && !strchr(value, ' ');
-}
-
-/* RFC 9110, 10.2.3: seconds or a date. Retry-After-Ms is what OpenAI and Azure send beside it. */
-static int64_t read_retry_after(CURL *easy) {
-    const char *ms = find_header(easy, "Retry-After-Ms"), *value = find_header(easy, "Retry-After");
-    if (begins_with_digit(ms))
-        return bounded(strtod(ms, NULL));
-    if (begins_with_digit(value))
-        return bounded(1000 * strtod(value, NULL));
-    time_t date = value ? curl_getdate(value, NULL) : -1;
-    return date == -1 ? -1 : bounded(1000.0 * (double)(date - time(NULL)));
-}
-
-static bool was_connected(CURL *easy) {
-    curl_off_t microseconds = 0;
-    return curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &microseconds) == CURLE_OK &&
-           microseconds > 0;
-}
-
-static enum http_call_end end_of(CURL *easy, CURLcode result) {
+static enum http_call_end end_of(const struct transfer *transfer, CURLcode result) {
     switch (result) {
     case CURLE_OPERATION_TIMEDOUT:
         return HTTP_CALL_CONNECT_TIMEOUT;
@@ -478,7 +332,7 @@ static enum http_call_end end_of(CURL *easy, CURLcode result) {
     case CURLE_OUT_OF_MEMORY:
         return HTTP_CALL_OTHER;
     default:
-        return was_connected(easy) ? HTTP_CALL_CUT : HTTP_CALL_UNREACHABLE;
+        return transfer_connected(transfer) ? HTTP_CALL_CUT : HTTP_CALL_UNREACHABLE;
     }
 }
 
@@ -494,9 +348,7 @@ static const char *describe(struct http_call *call, enum http_call_end end, CURL
 }
 
 static void on_curl_ended(CURL *easy, CURLcode result) {
-    struct transfer *transfer = NULL;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
-    struct http_call *call = transfer->call;
+    struct http_call *call = transfer_of(easy)->call;
     struct http_call_answer answer = {.end = call->ended};
     /* A connection that breaks within the headers is an empty answer to curl. */
     if (result == CURLE_OK && !call->headers_whole)
@@ -507,10 +359,10 @@ static void on_curl_ended(CURL *easy, CURLcode result) {
         answer.status = (int)status;
         answer.body = buffer_text(&call->answer);
         answer.length = call->answer.length;
-        answer.retry_after_ms = read_retry_after(easy);
+        answer.retry_after_ms = transfer_retry_after_ms(call->transfer);
     } else {
         if (answer.end == HTTP_CALL_ANSWERED)
-            answer.end = end_of(easy, result);
+            answer.end = end_of(call->transfer, result);
         answer.error = describe(call, answer.end, result);
     }
     end_call(call, &answer);
@@ -523,7 +375,7 @@ void http_client_cancel(struct http_call **cancelled) {
         return;
     struct arena *arena = call->arena;
     detach(call);
-    give_back(call->transfer);
+    transfer_give_back(call->transfer);
     arena_destroy(&arena);
 }
 
@@ -534,8 +386,7 @@ void http_client_close(struct http_client **closing) {
         struct http_call *call = client->calls;
         http_client_cancel(&call);
     }
-    while (client->pooled)
-        close_transfer(client->pool[--client->pooled]);
+    transfers_close(&client->transfers);
     http_multis_close(&client->multis);
     http_hosts_close(&client->hosts);
     client_release(client);

@@ -1,4 +1,4 @@
-/* HTTP out: libcurl's multi interface on the event loop. Only shared/http_client.c and shared/http_multi.c
+/* HTTP out: libcurl's multi interface on the event loop. Only shared/http_multi and shared/http_transfer
  * include curl.h. */
 #ifndef SHARED_HTTP_CLIENT_H
 #define SHARED_HTTP_CLIENT_H

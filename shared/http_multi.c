@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 /* Measured with 8,000 calls in flight to one host: 0.4 ms of CPU a call with one multi handle, 0.046 ms with
- * 16. */
-enum { MULTIS = 16 };
+ * 16; the generator's call of 0.085 ms with 16 takes 0.081 ms with 32. */
+enum { MULTIS = 32 };
 
 /* Connections that a multi handle keeps, in use or not: past it the longest idle is closed. So MULTIS times
  * this many calls in flight end without closing connections that the next ones need. */
-enum { CONNECTIONS_MAX = 1024 };
+enum { CONNECTIONS_MAX = 512 };
 
 struct http_multi {
     struct http_multis *multis;

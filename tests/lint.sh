@@ -33,7 +33,7 @@ forbid '<librdkafka/…> belongs to shared/kafka_private.h' '#include <librdkafk
 forbid '<libpq-fe.h> belongs to shared/pg* and deploy/setup/' '#include <libpq-fe\.h' \
     'shared/pg[a-z_]*\.[ch]|deploy/setup/[a-z_]+\.[ch]' "${code[@]}"
 forbid '<microhttpd.h> belongs to shared/http_server.c' '#include <microhttpd\.h' 'shared/http_server\.c' "${code[@]}"
-forbid '<curl/…> belongs to shared/http_client.c and shared/http_multi' '#include <curl/' 'shared/http_(client|multi)\.[ch]' "${code[@]}"
+forbid '<curl/…> belongs to shared/http_multi and shared/http_transfer' '#include <curl/' 'shared/http_(multi|transfer)\.[ch]' "${code[@]}"
 
 # Dependencies point one way: gateway/ and workers/ → shared/ → schemas/.
 forbid 'shared/ and deploy/ must not include gateway/ or workers/' '#include "(gateway|workers)/' '' shared deploy

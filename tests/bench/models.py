@@ -16,15 +16,17 @@ PARTS = {"latency": latency, "death": death, "rate": rate, "kill": kill}
 LATENCY_MS = 1000
 # The lane of submissions gets what the others' reserve leaves of it: 12,000. Some of these are being read, published and
 # acknowledged at any time, so that about 10,000 wait for the model.
-SETTINGS = {"WORKER_IN_FLIGHT_MAX": "17500", "KAFKA_PREFETCH_MESSAGES": "1000", "WORKER_IN_FLIGHT_BYTES_MAX": "1000000000",
+SETTINGS = {"WORKER_IN_FLIGHT_MAX": "17500", "KAFKA_PREFETCH_MESSAGES": "3000", "WORKER_IN_FLIGHT_BYTES_MAX": "1000000000",
             "LLM_API_KEY": "bench", "LLM_TIMEOUT_MS": "120000", "LLM_CONNECT_TIMEOUT_MS": "60000", "LOG_LEVEL": "warn"}
 
 NOTES = """The model is moru-sim (tests/sim), which answers after {latency} ms; all share the machine. Calls a second are its
 count of answers over {seconds} s after {warmup} s, the median of {rounds} rounds in which the systems take turns. moru: one
 generator, which reads submissions from Kafka, refines and generates (two calls a request), with Postgres and the
 broker at work beside it, and the workers behind it stopped. aiohttp and httpx (uvloop, no limits, keep-alive) make the same
-calls over and over and do nothing else. Memory is the highest resident sample. Added latency: the median of a synchronous
-request at the gateway, at {sync} in flight, less three times (refine, generate, judge) what the simulator took for a call."""
+calls over and over and do nothing else; httpx has 100 connections, its own limit, for 1,000 callers, since with more it is
+slower. Memory is the highest resident sample. Added latency: the median of a synchronous request at the gateway, at {sync} in
+flight, less three times (refine, generate, judge) the median of single calls of the same model that a bare client makes
+beside them."""
 
 
 class Table:

@@ -3,12 +3,16 @@ import asyncio
 import json
 import threading
 import time
+import urllib.request
 
 import aiohttp
 
+from models_sim import Sim
 from private_stack import direct, say
 
+CALLERS = ("generator", "evaluator")
 RATE = 500
+LATENCY_MS = 100
 LIVE_SECONDS = 5  # before the death, and after it
 KNOWN_WITHIN_SECONDS = 2
 METRIC = "agent_model_breaker_state"
@@ -65,6 +69,14 @@ async def submit_steadily(url, seconds):
     return accepted
 
 
+def warm_up(stack):
+    """Until a request has gone all the way, so that every process has its partitions."""
+    body = json.dumps({"user_input": "Say when you are ready.", "task_type": "code_generation"}).encode()
+    request = urllib.request.Request(f"{stack.urls['GATEWAY_URL']}/api/v1/request", body,
+                                     {"Content-Type": "application/json"})
+    direct.open(request, timeout=60).close()
+
+
 def succeeded(stack):
     return int(stack.query("SELECT count(*) FROM results WHERE status = 'succeeded'")[0])
 
@@ -86,28 +98,51 @@ def within(table, what, when, since):
               took is not None and took <= KNOWN_WITHIN_SECONDS)
 
 
-def death(options, stack, sim, table):
-    url = stack.urls["GENERATOR_URL"]
-    if not breaker_states(url):
-        say(f"SKIPPED: a provider's death. The generator has no metric {METRIC}")
-        table.add(f"a provider dead for {options.dead_seconds:g} s", {"moru": f"skipped: no {METRIC}"})
-        return
-    say(f"{RATE} requests/s, and the provider dies for {options.dead_seconds:g} s")
-    sim.control(latency_ms=100)
+def live_through(options, stack, sim):
+    """(accepted, recorded, died, recorded while dead, changes of the breaker)"""
     before, accepted = succeeded(stack), []
     seconds = 2 * LIVE_SECONDS + options.dead_seconds
     load = threading.Thread(target=lambda: accepted.extend(
         asyncio.run(submit_steadily(stack.urls["GATEWAY_URL"], seconds))))
-    with BreakerWatch(url) as watch:
+    with BreakerWatch(stack.urls["GENERATOR_URL"]) as watch:
         load.start()
         time.sleep(LIVE_SECONDS)
         died = time.monotonic()
         sim.control(dead_ms=int(options.dead_seconds * 1000))
+        at_death = succeeded(stack)
+        time.sleep(max(0, died + options.dead_seconds - time.monotonic()))
+        meanwhile = succeeded(stack) - at_death
         load.join()
         recorded = wait_recorded(stack, before + len(accepted)) - before
-    lost = len(accepted) - recorded
-    table.add(f"{RATE} requests/s, the provider dead for {options.dead_seconds:g} s: lost of {len(accepted):,}",
+    return len(accepted), recorded, died, meanwhile, watch
+
+
+def add_rows(options, table, how, lived):
+    accepted, recorded, died, _, watch = lived
+    lost = accepted - recorded
+    table.add(f"{RATE} requests/s, the provider dead for {options.dead_seconds:g} s, {how}: lost of {accepted:,}",
               {"moru": f"{lost:,}"}, "0", lost == 0)
     within(table, "… breaker open after its death", watch.first(OPEN, died), died)
     back = died + options.dead_seconds
     within(table, "… breaker closed after its return", watch.first(CLOSED, back), back)
+
+
+def death(options, stack, sim, table):
+    sim.control(latency_ms=LATENCY_MS)
+    say(f"{RATE} requests/s, and the provider dies for {options.dead_seconds:g} s")
+    warm_up(stack)
+    add_rows(options, table, "no fallback", live_through(options, stack, sim))
+    with Sim(options.sim, stack.state / "fallback", latency_ms=LATENCY_MS) as fallback:
+        say("the same with a fallback")
+        stack.stop_workers(*CALLERS)
+        for worker in CALLERS:
+            stack.start_worker(worker, {"LLM_FALLBACKS": f"second=openai:gpt-4o-mini@{fallback.url}"})
+        warm_up(stack)
+        lived = live_through(options, stack, sim)
+        share = lived[3] / (RATE * options.dead_seconds)
+        add_rows(options, table, "with a fallback", lived)
+        table.add("… served meanwhile by the fallback", {"moru": f"{share:.0%} of the requests"})
+        stack.stop_workers(*CALLERS)
+        for worker in CALLERS:
+            stack.start_worker(worker, {"LLM_FALLBACKS": ""})
+    warm_up(stack)

@@ -29,11 +29,14 @@ class Sim:
 
     def __enter__(self):
         self.servers.start("sim", [self.program], self.variables)
-        self.servers.wait_for("sim", lambda: self.opener.open(f"{self.address}/health", timeout=5).close())
+        self.wait_alive()
         return self
 
     def __exit__(self, *_error):
         self.servers.stop()
+
+    def wait_alive(self):
+        self.servers.wait_for("sim", lambda: self.opener.open(f"{self.address}/health", timeout=5).close())
 
     @property
     def pid(self):
@@ -47,6 +50,15 @@ class Sim:
         request = urllib.request.Request(f"{self.address}/control", json.dumps(settings).encode(),
                                          {"Content-Type": "application/json"})
         self.opener.open(request, timeout=20).close()
+
+    def drop_all(self, dead_ms=500):
+        """Ends every call under way, unanswered, since left to itself the sim answers callers that have died within the
+        last second. Returns when that was; later the sim serves again."""
+        self.control(dead_ms=dead_ms)
+        dropped = time.monotonic()
+        time.sleep(dead_ms / 2000)
+        self.wait_alive()
+        return dropped
 
     def answered(self):
         return sum(self.stats()["roles"].values())

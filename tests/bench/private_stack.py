@@ -134,8 +134,10 @@ class PrivateStack:
                 sys.exit(f"bench: one of {', '.join(names)} did not end within 60 s")
             os.close(handle)
 
-    def start_worker(self, name):
+    def start_worker(self, name, settings=None):
+        """With what it had, but for settings, which it keeps."""
         program, environment = self.stopped.pop(name)
+        environment.update(settings or {})
         with open(self.state / "log" / f"{name}-again.log", "wb") as log:
             process = subprocess.Popen([program], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                        start_new_session=True)
