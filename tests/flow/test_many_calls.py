@@ -75,11 +75,12 @@ def test_a_sigterm_whose_grace_covers_the_calls_repeats_none(moru, fleet):
 
 
 def test_what_was_refined_survives_tries_and_the_mock_keeps_nothing(moru, fleet):
-    with Simulator(fates_of="author", error_share=1, error_status=503) as model:
+    # A wait of more than 5 s is spent on the topic deferred: the job comes again.
+    with Simulator(fates_of="author", rate_limit_share=1, retry_after_s=6) as model:
         generator = start_generator(moru, fleet, model)
         ids = submit(moru, "queue", 3)
         moru.wait(lambda: moru.metric(generator, "agent_job_retries_total") >= 3)
-        model.control(error_share=0)
+        model.control(rate_limit_share=0)
         wait_generated(moru, ids)
         assert model.stats()["repeats"]["refiner"] == 0
         moru.stop(generator)
