@@ -42,6 +42,7 @@ def test_a_kill_9_with_1000_calls_in_flight_repeats_these_and_no_other(moru, fle
         done = submit(moru, "list", 100)
         wait_generated(moru, done)
         wait_committed(moru, generator)
+        moru.wait(lambda: kept(moru) == 0)
         model.control(hang_share=1)
         cut = submit(moru, "string", MANY)
         moru.wait(lambda: model.stats()["hung"] == MANY)
