@@ -55,12 +55,12 @@ $(LITELLM_VENV)/.complete: tests/flow/requirements-litellm.txt | deps
 	@$(LITELLM_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
-# Two at a time, each with a Kafka and a Postgres of its own: the tests mostly wait. A file stays with one of them.
+# Two halves at a time, each with a Kafka and a Postgres of its own: the tests mostly wait.
 # FLOW chooses tests: make flow FLOW='tests/flow/test_stack.py -k postgres'.
 FLOW ?= tests/flow
 flow: programs venv $(LITELLM_VENV)/.complete ## the flow tests, on a stack of their own
 	@$(MAKE) --no-print-directory sim
-	@LITELLM_VENV='$(LITELLM_VENV)' BUILD='$(BUILD)' CACHE='$(CACHE)' $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(FLOW)
+	@LITELLM_VENV='$(LITELLM_VENV)' BUILD='$(BUILD)' CACHE='$(CACHE)' $(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(FLOW)
 
 # The chosen ones begin, end, kill, rebalance and fence members of groups, where librdkafka's versions differ most.
 NEWEST_FLOW = tests/flow/test_request.py tests/flow/test_failures.py tests/flow/test_deliveries.py \

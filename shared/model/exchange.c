@@ -173,8 +173,8 @@ static void post(struct model_call *call);
 static bool asks_in_another_way(struct model_call *call, const struct http_call_answer *http) {
     struct exchange *exchange = call->exchange;
     const struct model_protocol *protocol = exchange->protocol;
-    bool may_be =
-        call->request->form && protocol->form_refused && (http->status == 400 || http->status == 422);
+    bool may_be = call->request->form && protocol->form_refused &&
+                  (http->status == 400 || http->status == 422 || http->status == 500 || http->status == 501);
     if (!may_be || call->form_way + 1 >= protocol->form_ways || !protocol->form_refused(http->body))
         return false;
     if (exchange->form_way == call->form_way) {

@@ -31,8 +31,8 @@ static void write_message(struct buffer *body, const char *role, const char *con
 }
 
 /* The ways to ask for JSON, the best first. OpenAI, vLLM, llama.cpp's server and Ollama know json_schema. The
- * server of llama-cpp-python refuses that with 422, but takes json_object with a schema, which it keeps to;
- * others know json_object only, and a few nothing at all. */
+ * server of llama-cpp-python refuses that (with 500 or 422), but takes json_object with a schema, which it
+ * keeps to; others know json_object only, and a few nothing at all. */
 enum { FORM_SCHEMA, FORM_OBJECT_WITH_SCHEMA, FORM_OBJECT, FORM_NONE, FORM_WAYS };
 
 static void write_form(struct buffer *body, const struct model_form *form, int way) {

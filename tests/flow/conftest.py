@@ -13,6 +13,16 @@ def pytest_addoption(parser):
                      help="run moru's programs on the library in the Python package confluent-kafka")
 
 
+# The files before this one are run beside those from it on, where two run at a time.
+SECOND_HALF = "test_models"
+
+
+def pytest_collection_modifyitems(items):
+    """Each half keeps its order and has a stack of its own."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("second" if item.path.name >= SECOND_HALF else "first"))
+
+
 @pytest.fixture(scope="session")
 def world(request):
     """A private Kafka and Postgres, set up; ended with the session, also on Ctrl-C and SIGTERM."""

@@ -45,7 +45,7 @@ def wait(condition, timeout=TIMEOUT_S, what=None):
             seen = condition()
             if seen:
                 return seen
-        except (AssertionError, LookupError, OSError, httpx.HTTPError, psycopg.Error) as error:
+        except (AssertionError, LookupError, OSError, httpx.HTTPError, psycopg.Error, confluent_kafka.KafkaException) as error:
             seen = error
         if time.monotonic() > deadline:
             raise AssertionError(f"{what or 'the condition'} did not come in {timeout} s; last seen: {seen!r}")
@@ -392,7 +392,8 @@ class Moru:
         places = [confluent_kafka.TopicPartition(name, partition, self.began_ms)
                   for name in names for partition in described[name].partitions]
         # Where nothing has come so far the answer is "at the end", which would be that of later, behind what comes now.
-        ends = [consumer.get_watermark_offsets(place, timeout=TIMEOUT_S)[1] for place in places]
+        # A broker that has only just come back leads nothing for a moment.
+        ends = wait(lambda: [consumer.get_watermark_offsets(place, timeout=TIMEOUT_S)[1] for place in places])
         found = consumer.offsets_for_times(places, timeout=TIMEOUT_S)
         for place, end in zip(found, ends):
             place.offset = place.offset if place.offset >= 0 else end

@@ -35,7 +35,7 @@ def prices(tmp_path):
 def clean(moru, fleet):
     """No calls of other tests, and a budget of which nothing is spent."""
     fleet.stop()
-    moru.execute("TRUNCATE model_calls, budget_days, budget_leases")
+    moru.execute("TRUNCATE model_calls, budget_days, budget_leases, results")
 
 
 def start_all(moru, model, prices, **settings):

@@ -87,8 +87,9 @@ static void asks_for_a_form_by_its_schema(void **state) {
     free(answer);
 }
 
-/* What the server of llama-cpp-python 0.3 (FastAPI) answers to a type that it does not know, and what it
- * knows: https://llama-cpp-python.readthedocs.io/en/latest/#json-and-json-schema-mode */
+/* What the server of llama-cpp-python 0.3 answers to a type that it does not know: 500 by its own handler
+ * (seen), 422 where FastAPI's answers; and what it knows:
+ * https://llama-cpp-python.readthedocs.io/en/latest/#json-and-json-schema-mode */
 static void asks_a_server_without_schemas_in_another_way_from_then_on(void **state) {
     (void)state;
     static const struct model_form FORM = {.name = "any", .schema = "{\"type\":\"object\"}"};
@@ -96,9 +97,14 @@ static void asks_a_server_without_schemas_in_another_way_from_then_on(void **sta
         "{\"detail\":[{\"type\":\"literal_error\",\"loc\":[\"body\",\"response_format\",\"type\"],\"msg\":"
         "\"Input should be "
         "'text' or 'json_object'\"}]}");
+    char *broken = stub_format(500, "",
+        "{\"error\":{\"message\":\"1 validation error: {'type': 'literal_error', 'loc': ('body', "
+        "'response_format', "
+        "'type'), 'msg': \\\"Input should be 'text' or "
+        "'json_object'\\\"}\",\"type\":\"internal_server_error\"}}");
     char *answer = stub_format(200, "", CONTENT("\"{}\""));
     struct model_request request = {.system = "", .user = "x", .form = &FORM};
-    server.answer = refusal;
+    server.answer = broken;
     server.then = answer;
     assert_int_equal(ask_request(&request).answer.status, MODEL_OK);
     assert_int_equal(server.requests, 2);
@@ -117,6 +123,7 @@ static void asks_a_server_without_schemas_in_another_way_from_then_on(void **sta
     server.answer = refusal;
     assert_int_equal(ask_request(&request).answer.error_kind, MODEL_ERROR_REQUEST);
     free(refusal);
+    free(broken);
     free(answer);
 }
 
