@@ -182,6 +182,7 @@ static bool asks_in_another_way(struct model_call *call, const struct http_call_
         log_info("model_form_refused", log_string("model", exchange->target->name),
             log_integer("status", http->status), log_integer("next_way", exchange->form_way));
     }
+    model_count_form_refused(exchange->target);
     post(call);
     return true;
 }

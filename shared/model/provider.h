@@ -73,4 +73,7 @@ void structured_call(
 /* When the tries are closed, which tell nothing more. */
 void structured_close(struct structured **structured);
 
+/* Counts a request to the target's server that was made again in another form, within the same try. */
+void model_count_form_refused(const struct model_target *target);
+
 #endif

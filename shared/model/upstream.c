@@ -11,7 +11,9 @@ enum { HINT_MAX_MS = 1000, BYTES_A_TOKEN = 4 };
 struct metric model_metrics[] = {
     {.name = "agent_model_calls_total",
         .type = METRIC_COUNTER,
-        .help = "Tries of model calls, by outcome: ok, retry, reject.",
+        .help = "Requests to models, by outcome of the try: ok, retry, reject; form_refused: made again "
+                "within it, "
+                "in another form.",
         .labels = {"provider", "outcome"}},
     {.name = "agent_model_call_seconds",
         .type = METRIC_HISTOGRAM,
@@ -315,4 +317,8 @@ void upstream_open(struct upstream *upstream, struct tries *tries, const struct 
     rate_open(&upstream->tokens, limits->tokens_per_minute, now);
     uv_timer_init(tries->loop, &upstream->timer);
     upstream->timer.data = upstream;
+}
+
+void model_count_form_refused(const struct model_target *target) {
+    metric_count(&model_metrics[CALLS], 1, target->provider->name, "form_refused");
 }
