@@ -22,7 +22,7 @@ enum { LEAVE_MS = 5000 };
 
 /* Messages a lane may give in one turn of the loop: a backlog of bulk work leaves the first places to who
  * waits. */
-static const int TURN[LANE_COUNT] = {[LANE_HIGH] = 256, [LANE_NORMAL] = 128, [LANE_LOW] = 16};
+static const int TURN[LANE_COUNT] = {[LANE_HIGH] = 256, [LANE_NORMAL] = 64, [LANE_LOW] = 16};
 /* The share of all places that other lanes leave free for a lane, as a divisor. */
 static const int RESERVED[LANE_COUNT] = {[LANE_HIGH] = 4, [LANE_NORMAL] = 8, [LANE_LOW] = 16};
 
