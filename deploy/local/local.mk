@@ -60,7 +60,7 @@ $(LITELLM_VENV)/.complete: tests/flow/requirements-litellm.txt | deps
 FLOW ?= tests/flow
 flow: programs venv $(LITELLM_VENV)/.complete ## the flow tests, on a stack of their own
 	@$(MAKE) --no-print-directory sim
-	@LITELLM_VENV='$(LITELLM_VENV)' BUILD='$(BUILD)' CACHE='$(CACHE)' $(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(FLOW)
+	@LITELLM_VENV='$(LITELLM_VENV)' BUILD='$(BUILD)' CACHE='$(CACHE)' $(VENV)/bin/python -m pytest -n 2 --dist loadscope $(FLOW)
 
 # The chosen ones begin, end, kill, rebalance and fence members of groups, where librdkafka's versions differ most.
 NEWEST_FLOW = tests/flow/test_request.py tests/flow/test_failures.py tests/flow/test_deliveries.py \

@@ -1,8 +1,10 @@
 """The fixtures of the flow tests: one stack a session, one view of it a test."""
 
 import signal
+from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import harness
 import librdkafka
@@ -17,10 +19,15 @@ def pytest_addoption(parser):
 SECOND_HALF = "test_models"
 
 
-def pytest_collection_modifyitems(items):
+class Halves(LoadScopeScheduling):
     """Each half keeps its order and has a stack of its own."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("second" if item.path.name >= SECOND_HALF else "first"))
+
+    def _split_scope(self, nodeid):
+        return "second" if Path(nodeid.partition("::")[0]).name >= SECOND_HALF else "first"
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Halves(config, log)
 
 
 @pytest.fixture(scope="session")
