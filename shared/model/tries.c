@@ -184,6 +184,15 @@ void call_wait(struct call *call, struct call_list *list) {
         uv_timer_start(&tries->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
 }
 
+/* What failed because the model is away is no try of a call that can wait until it is back: not of this call,
+ * and not of those that share its budget. */
+static void give_tries_back(struct call *call) {
+    call->request.budget->tries -= call->away_tries;
+    call->request.budget->ends_ms = tries_now(call->tries) + (uint64_t)tries_configuration.budget_ms;
+    call->away_tries = 0;
+    memset(call->failures, 0, sizeof call->failures);
+}
+
 /* Calls for a model that is away must not fill the process while there is work for one that serves. */
 static bool must_make_room(const struct call *call) {
     const struct tries *tries = call->tries;
@@ -201,6 +210,8 @@ static void wait_for_return(struct call *call) {
     }
     if (!call->away_since_ms)
         call->away_since_ms = tries_now(tries);
+    if (patient(call) && call->away_tries)
+        give_tries_back(call);
     call_wait(call, &tries->away[patient(call) ? NOBODY_WAITS : SOMEBODY_WAITS]);
     for (int i = 0; (upstream = choice_at(call, i)); i++)
         upstream_arm(upstream);
@@ -272,14 +283,6 @@ static bool all_barred(const struct call *call) {
         if (!barred(call, upstream))
             return false;
     return true;
-}
-
-/* What failed because the model is away is no try of a call that can wait until it is back. */
-static void give_tries_back(struct call *call) {
-    call->request.budget->tries -= call->away_tries;
-    call->request.budget->ends_ms = tries_now(call->tries) + (uint64_t)tries_configuration.budget_ms;
-    call->away_tries = 0;
-    memset(call->failures, 0, sizeof call->failures);
 }
 
 /* True: the tries of a patient call are used up, and meanwhile the upstream served nobody. That is told from
@@ -371,7 +374,12 @@ static void keep_failure(struct call *call, const struct model_answer *answer) {
         log_string("reason", call->failure));
 }
 
-static void note_away(struct call *call, bool probe, enum breaker_outcome outcome) {
+/* Its upstream was away at some time since the try began, be it that this try told so. */
+static bool away_meanwhile(const struct call *call) {
+    return call->epoch != call->upstream->breaker.epoch;
+}
+
+static void note_away(struct call *call, enum breaker_outcome outcome) {
     if (outcome == BREAKER_ALIVE) {
         call->away_tries = 0;
         call->away_from_ms = 0;
@@ -380,7 +388,7 @@ static void note_away(struct call *call, bool probe, enum breaker_outcome outcom
     call->away_tries++;
     if (!call->away_from_ms)
         call->away_from_ms = tries_now(call->tries);
-    if (probe && patient(call))
+    if (patient(call) && away_meanwhile(call))
         give_tries_back(call);
 }
 
@@ -393,11 +401,10 @@ static void go_on(struct call *call) {
         call_dispatch(call);
 }
 
-static void fail_try(struct call *call, struct upstream *upstream, const struct model_answer *answer,
-    bool probe, enum model_status status) {
+static void fail_try(struct call *call, struct upstream *upstream, const struct model_answer *answer) {
     call->failures[upstream_index(upstream)]++;
-    note_away(call, probe, breaker_outcome_of(answer));
-    if (status == MODEL_RETRY) {
+    note_away(call, breaker_outcome_of(answer));
+    if (answer->status == MODEL_RETRY) {
         go_on(call);
     } else if (answer->error_kind == MODEL_ERROR_UNAUTHORIZED) {
         /* Another one has another key. */
@@ -411,8 +418,6 @@ static void fail_try(struct call *call, struct upstream *upstream, const struct 
 static void on_tried(void *context, const struct model_answer *answer) {
     struct call *call = context;
     struct upstream *upstream = call->upstream;
-    bool probe = call->probe;
-    call->probe = false;
     call->under_way = NULL;
     call_tell(call, answer);
     if (answer->status != MODEL_OK)
@@ -421,7 +426,7 @@ static void on_tried(void *context, const struct model_answer *answer) {
     if (answer->status == MODEL_OK)
         succeed(call, answer);
     else
-        fail_try(call, upstream, answer, probe, answer->status);
+        fail_try(call, upstream, answer);
 }
 
 static void make_try(struct call *call) {
@@ -459,7 +464,7 @@ void model_pass_open(struct model_pass *pass) {
 
 void model_pass_refuse(struct model_pass *pass, const char *reason, int64_t retry_after_ms) {
     struct call *call = (struct call *)pass;
-    pass->asked = call->probe = false;
+    pass->asked = false;
     model_copy_error(call->failure, reason);
     end(call, retry_after_ms < 0 ? MODEL_REJECT : MODEL_RETRY, MODEL_ERROR_BUDGET, retry_after_ms);
     upstream_give_back(call->upstream, call);

@@ -41,8 +41,7 @@ struct call {
     /* The try under way. */
     struct upstream *upstream;
     struct model_call *under_way;
-    unsigned epoch; /* of the breaker, as it began */
-    bool probe;
+    unsigned epoch;    /* of the breaker, as it began */
     uint64_t began_ms; /* by uv_now */
     uint64_t began;    /* by uv_hrtime */
     int64_t began_ns;

@@ -201,7 +201,6 @@ void upstream_trip(struct upstream *upstream) {
 
 void upstream_probe(struct upstream *upstream, struct call *call) {
     breaker_probe(&upstream->breaker);
-    call->probe = true;
     follow_breaker(upstream);
     call_try(call, upstream);
 }

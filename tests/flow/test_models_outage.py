@@ -7,6 +7,7 @@ import pytest
 
 from simulator import Simulator
 from test_failures import own_fleet
+from test_models_calls import assert_all_served
 from test_request import FIBONACCI
 
 DEAD_MS = 4000
@@ -73,7 +74,7 @@ def test_a_provider_that_dies_under_load_costs_no_request(moru, fleet, with_fall
             moru.wait(lambda: breaker() == 0)
             back = len(load.ids)
             moru.wait(lambda: len(load.ids) >= back + 20)
-        moru.wait(lambda: succeeded(moru, load.ids) == len(load.ids))
+        assert_all_served(moru, load.ids)
         assert all(outcome_is_honest(moru, gateway, answer) for answer in answers)
         assert {answer.status_code for answer in answers} <= ({200} if with_fallback else {200, 502})
         for state in ("open", "half_open", "closed"):

@@ -338,6 +338,30 @@ static void nobody_is_lost_while_a_model_is_away(void **state) {
     assert_true(times_back > 0);
 }
 
+/* What an outage cost the first call of a request is not missing when the second is made. */
+static void an_outage_costs_a_request_no_tries(void **state) {
+    (void)state;
+    struct all all = {0};
+    struct model_budget budgets[CALLS_MAX] = {0};
+    struct model_request request = QUESTION;
+    request.somebody_waits = false;
+    begin(false);
+    server.answer = broken;
+    for (int i = 0; i < CALLS_MAX; i++) {
+        request.budget = &budgets[i];
+        model_call(model, &request, hear_all, &all);
+    }
+    while (!model_away(model))
+        uv_run(&loop, UV_RUN_ONCE);
+    int before = server.requests;
+    await(&server.requests, before + 3);
+    server.answer = good;
+    await(&all.heard, CALLS_MAX);
+    assert_int_equal(all.ok, CALLS_MAX);
+    for (int i = 0; i < CALLS_MAX; i++)
+        assert_in_range(budgets[i].tries, 1, 1);
+}
+
 /* Gates. */
 
 struct gatekeeper {
@@ -562,6 +586,7 @@ int main(void) {
         TEST(a_named_model_has_the_fallbacks_too),
         TEST(an_open_breaker_sends_calls_to_the_fallback),
         TEST(nobody_is_lost_while_a_model_is_away),
+        TEST(an_outage_costs_a_request_no_tries),
         TEST(a_gate_refuses_for_good_or_until_later),
         TEST(a_gate_may_open_later_and_who_is_waited_for_is_first),
         TEST(there_may_be_no_place_in_time),
