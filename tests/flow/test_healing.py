@@ -309,6 +309,28 @@ def test_a_candidate_that_copies_an_input_is_thrown_away(moru, mended):
         assert active(moru)["content"] == "FAIR enough"
 
 
+def test_so_many_rehearsals_are_under_way_as_a_setting_says(moru, mended):
+    class Counting(HealingModel):
+        under_way = most = 0
+
+        def author(self, messages):
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            return super().author(messages)
+
+        def judge(self, messages):
+            self.under_way -= 1
+            return super().judge(messages)
+
+    with Counting() as model:
+        own_fleet(moru, mended, model, OPTIMIZER_REHEARSALS_AT_ONCE=1)
+        switch_prompt(moru, "FAIR enough")
+        ask(moru, 3)
+        moru.wait(lambda: active(moru)["version"] == 100)
+        assert moru.row("SELECT count(*) AS rows FROM rehearsals")["rows"] >= 6
+        assert model.most == 1
+
+
 def test_requests_flow_while_it_heals(moru, mended):
     moru.start("optimizer")
     assert ask(moru)[0]["evaluation_passed"] is True

@@ -62,6 +62,7 @@ struct cycle {
     struct analysed analysis;
     struct candidate candidates[CANDIDATES_MAX + 2];
     int candidate_count;
+    int next_trial;  /* of those of each prompt on each input, the next one to begin */
     double *results; /* of each prompt, the active one first, a row of what it scored on each input: the
                         failed ones, then those that passed; NAN: no score */
     struct rehearsed active; /* candidate 0 */

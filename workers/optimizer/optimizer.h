@@ -24,7 +24,7 @@ struct optimizer_settings {
     int64_t candidates;
     const char *approval; /* auto, manual */
     int64_t probation;    /* evaluations */
-    int64_t rehearsal_inputs, rehearsal_timeout_ms;
+    int64_t rehearsal_inputs, rehearsals_at_once, rehearsal_timeout_ms;
     int64_t backoff_ms, backoff_max_ms;
     int64_t tokens_per_day;
     int64_t once_timeout_ms;

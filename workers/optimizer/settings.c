@@ -39,6 +39,8 @@ struct setting optimizer_setting_rows[] = {
         "OPTIMIZER_PROBATION", probation, "20", 4, 1000, "Evaluations over which a new version is watched"),
     INTEGER("OPTIMIZER_REHEARSAL_INPUTS", rehearsal_inputs, "8", 1, 50,
         "Inputs of each set that a candidate is tried on"),
+    INTEGER("OPTIMIZER_REHEARSALS_AT_ONCE", rehearsals_at_once, "16", 1, 1000,
+        "Rehearsals of a cycle under way at a time, beside the requests that are served"),
     INTEGER("OPTIMIZER_REHEARSAL_TIMEOUT_MS", rehearsal_timeout_ms, "120000", 100, 3600000,
         "How long a rehearsal may take, in milliseconds"),
     {.name = "LLM_OPTIMIZER_MODEL",
