@@ -147,9 +147,10 @@ void batches_results(struct http_request *http, void *context);
 /* GET /api/v1/usage */
 void usage_get(struct http_request *http, void *context);
 
-/* budget.c: whether the daily budget for model calls is spent, asked of Postgres once a second. */
+/* budget.c: whether generators refuse requests since the daily budget is spent, asked of Postgres once a
+ * second. */
 struct door *door_open(struct gateway *gateway);
-/* Says, in arena, that it is spent; NULL: it is not known to be. */
+/* Says, in arena, that it is spent; NULL: requests may be taken. */
 const char *door_refusal(const struct door *door, struct arena *arena);
 void door_close(struct door **door);
 
