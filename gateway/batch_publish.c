@@ -319,6 +319,9 @@ bool publish_line(struct upload *upload, enum line_kind kind, const char *line, 
         return reject(upload, "/task_type is not known: no prompt of it is active", true);
     if (!upload->known_body) {
         const struct kafka *kafka = upload->uploads->gateway->kafka;
+        const char *unknown_model = models_refusal(upload->uploads->gateway->models, body.model);
+        if (unknown_model)
+            return reject(upload, unknown_model, true);
         if (upload->not_kept || kafka_away(kafka))
             return reject(upload, "Kafka is away. Send this line again later.", true);
         /* Late acknowledgements are waited for: they come, or end as lines that were not kept. */

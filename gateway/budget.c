@@ -1,4 +1,4 @@
-/* Knows from Postgres, about a second late, that workers were refused money for a model call. */
+/* Knows from Postgres, about a second late, that generators refuse requests because the budget is spent. */
 #include <stdlib.h>
 
 #include "gateway/gateway.h"
@@ -8,12 +8,12 @@
 
 enum { ASK_MS = 1000 };
 
-/* Workers are refused money again only where requests reach them, so what they were told some seconds ago
- * lets a few through, which may find that money came back. */
-static const struct pg_statement REFUSED = {
-    "budget_refused",
-    "SELECT limit_nanousd FROM budget_days WHERE day = (now() AT TIME ZONE 'UTC')::date AND refused_at > "
-    "now() - interval '3 seconds'",
+/* One that lives says it again every second. While any does, requests are refused here: one that is taken may
+ * come to it. */
+static const struct pg_statement REFUSING = {
+    "budget_refusing",
+    "SELECT limit_nanousd FROM budget_leases WHERE day = (now() AT TIME ZONE 'UTC')::date AND refusing_at > "
+    "now() - interval '3 seconds' ORDER BY limit_nanousd LIMIT 1",
 };
 
 struct door {
@@ -23,11 +23,11 @@ struct door {
     double spent_usd; /* 0: open */
 };
 
-static void on_refused(void *context, const struct pg_result *rows) {
+static void on_refusing(void *context, const struct pg_result *rows) {
     struct door *door = context;
-    bool refused = pg_status(rows) == PG_OK && pg_rows(rows) == 1;
+    bool refusing = pg_status(rows) == PG_OK && pg_rows(rows) == 1;
     door->asking = false;
-    door->spent_usd = refused ? strtod(pg_value(rows, 0, 0), NULL) / 1e9 : 0;
+    door->spent_usd = refusing ? strtod(pg_value(rows, 0, 0), NULL) / 1e9 : 0;
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -35,7 +35,7 @@ static void on_timer(uv_timer_t *timer) {
     if (door->asking)
         return;
     door->asking = true;
-    pg_query(door->pg, &REFUSED, 0, NULL, on_refused, door);
+    pg_query(door->pg, &REFUSING, 0, NULL, on_refusing, door);
 }
 
 struct door *door_open(struct gateway *gateway) {

@@ -16,6 +16,7 @@ struct arena;
 struct door;
 struct http_request;
 struct keys;
+struct models;
 struct pg_result;
 struct request_span;
 struct task_types;
@@ -36,6 +37,7 @@ struct gateway {
     struct pg *management; /* for what people change: that may wait for locks, and requests may not */
     struct http_server *http;
     struct task_types *task_types;
+    struct models *models;
     struct waiters *waiters;
     struct keys *keys;
     struct uploads *uploads;
@@ -108,6 +110,15 @@ void task_types_check(struct task_types *types, const char *task_type,
 bool task_types_seen(const struct task_types *types, const char *task_type);
 void task_types_close(struct task_types **types);
 
+/* models.c: which models a request may name, as the workers' settings that the gateway is given too say. */
+extern struct setting models_settings[];
+/* A wrong setting ends the process with one line on standard error and exit code 2. */
+struct models *models_open(void);
+/* Says that name is no configured model's, and which there are, for as long as models lives; NULL: it may be
+ * named (NULL: none is), or the gateway does not know the models. */
+const char *models_refusal(const struct models *models, const char *name);
+void models_close(struct models **models);
+
 /* results.c */
 /* GET /api/v1/request/{id} */
 void results_one(struct http_request *http, void *context);
@@ -136,9 +147,10 @@ void batches_results(struct http_request *http, void *context);
 /* GET /api/v1/usage */
 void usage_get(struct http_request *http, void *context);
 
-/* budget.c: whether the daily budget for model calls is spent, asked of Postgres once a second. */
+/* budget.c: whether generators refuse requests since the daily budget is spent, asked of Postgres once a
+ * second. */
 struct door *door_open(struct gateway *gateway);
-/* Says, in arena, that it is spent; NULL: it is not known to be. */
+/* Says, in arena, that it is spent; NULL: requests may be taken. */
 const char *door_refusal(const struct door *door, struct arena *arena);
 void door_close(struct door **door);
 

@@ -52,8 +52,8 @@ static struct setting settings[] = {
         .help = "How long a stopping gateway lets running calls end, in milliseconds"},
     {0},
 };
-static struct setting *const setting_tables[] = {
-    settings, http_server_settings, kafka_settings, pg_settings, request_id_settings, span_settings, NULL};
+static struct setting *const setting_tables[] = {settings, models_settings, http_server_settings,
+    kafka_settings, pg_settings, request_id_settings, span_settings, NULL};
 
 static void openapi(struct http_request *http, void *context) {
     (void)context;
@@ -195,6 +195,7 @@ static bool open_all(struct gateway *gateway) {
     gateway->pg = pg_open(&gateway->loop, NULL, NULL);
     gateway->management = pg_open(&gateway->loop, NULL, NULL);
     gateway->task_types = task_types_open(gateway->pg);
+    gateway->models = models_open();
     gateway->waiters = waiters_open(gateway);
     gateway->keys = keys_open(gateway->pg);
     gateway->uploads = uploads_open(gateway);
@@ -239,6 +240,7 @@ int main(int argc, char **argv) {
     pg_close(&gateway.pg);
     pg_close(&gateway.management);
     task_types_close(&gateway.task_types);
+    models_close(&gateway.models);
     waiters_close(&gateway.waiters);
     keys_close(&gateway.keys);
     kafka_close(&gateway.kafka);

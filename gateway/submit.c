@@ -408,6 +408,12 @@ static void submit(struct http_request *http, struct gateway *gateway, bool sync
         count_request(gateway, NULL, "rejected", 0);
         return;
     }
+    const char *unknown = models_refusal(gateway->models, body.model);
+    if (unknown) {
+        http_problem(http, 422, unknown, NULL, NULL);
+        count_request(gateway, body.task_type, "rejected", 0);
+        return;
+    }
     if (!read_head(http, gateway, &body, &key, wait_ms))
         return;
     struct exchange *exchange = exchange_create(gateway, http, &body);

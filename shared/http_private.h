@@ -11,7 +11,7 @@
 
 struct MHD_Response; /* libmicrohttpd's */
 struct arena;
-struct connection; /* http_server.c's */
+struct connection; /* http_daemon.h */
 struct http_route;
 struct http_server;
 
@@ -73,7 +73,7 @@ extern struct http_settings {
     const char *tls_certificate, *tls_key;
 } http_settings;
 
-/* http_server.c: "Not Found" for 404. */
+/* http_answer.c: "Not Found" for 404. */
 const char *http_title(int status);
 
 /* http_request.c: of what type, and how long at most, a body for the request's route is. */
@@ -84,7 +84,7 @@ int64_t http_body_limit(const struct http_request *request);
  * methods without end. */
 const char *http_method_label(const struct http_request *request);
 
-/* http_server.c: there is a part to send, or the last one was sent. */
+/* http_waiting.c: there is a part to send, or the last one was sent. */
 void http_parts_ready(struct http_request *request);
 
 /* http_parts.c: takes up to room bytes of the part at hand, and asks for the next one when it is used up; 0:

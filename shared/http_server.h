@@ -1,5 +1,5 @@
-/* HTTP in: libmicrohttpd on the event loop, routes from a table, errors as RFC 9457 problem+json. The only
- * file that includes microhttpd.h is http_server.c. */
+/* HTTP in: libmicrohttpd on the event loop, routes from a table, errors as RFC 9457 problem+json. Only
+ * http_daemon.h includes microhttpd.h. */
 #ifndef SHARED_HTTP_SERVER_H
 #define SHARED_HTTP_SERVER_H
 

@@ -32,7 +32,8 @@ forbid '<librdkafka/…> belongs to shared/kafka_private.h' '#include <librdkafk
     'shared/kafka_private\.h|deploy/setup/topics\.c' "${code[@]}"
 forbid '<libpq-fe.h> belongs to shared/pg* and deploy/setup/' '#include <libpq-fe\.h' \
     'shared/pg[a-z_]*\.[ch]|deploy/setup/[a-z_]+\.[ch]' "${code[@]}"
-forbid '<microhttpd.h> belongs to shared/http_server.c' '#include <microhttpd\.h' 'shared/http_server\.c' "${code[@]}"
+forbid '<microhttpd.h> belongs to shared/http_daemon.h' '#include <microhttpd\.h' 'shared/http_daemon\.h' "${code[@]}"
+forbid 'shared/http_daemon.h belongs to files of the HTTP server' '#include "shared/http_daemon\.h' 'shared/http_(server|access|waiting|answer)\.c' "${code[@]}"
 forbid '<curl/…> belongs to shared/http_multi and shared/http_transfer' '#include <curl/' 'shared/http_(multi|transfer)\.[ch]' "${code[@]}"
 
 # Dependencies point one way: gateway/ and workers/ → shared/ → schemas/.

@@ -64,8 +64,9 @@ struct worker {
     const struct topic *const *inputs; /* NULL-terminated; empty: it joins no group, and runs until run_end */
     const struct topic *const *outputs; /* NULL-terminated; dead-letters need not be named */
     bool usage;                         /* it calls models, and tells what they use: workers/usage.h */
-    bool postgres;                      /* it needs Postgres: no job begins while that is away */
-    const struct http_route *routes;    /* beside those of operations; context is what open returned */
+    bool budget_fails_requests;      /* a request fails here when the daily budget for these calls is spent */
+    bool postgres;                   /* it needs Postgres: no job begins while that is away */
+    const struct http_route *routes; /* beside those of operations; context is what open returned */
     void *(*open)(struct run *run);
     /* Called for each try of a job. Ends it, now or later, with exactly one of the calls below. */
     void (*handle)(struct job *job);

@@ -370,6 +370,11 @@ static void before_scrape(void *context) {
     metric_count(&usage_metrics[7], (double)figures.newly_refused);
 }
 
+static bool takes_requests(void *context) {
+    const struct usage *usage = context;
+    return !usage->run->draining;
+}
+
 struct usage *usage_open(struct run *run, struct model *model) {
     struct arena *arena = arena_create(0);
     struct usage *usage = arena_alloc(arena, sizeof *usage);
@@ -385,6 +390,7 @@ struct usage *usage_open(struct run *run, struct model *model) {
             &(struct budget_options){.limit_usd = daily_budget_usd,
                 .holder = kafka_instance_id(),
                 .price_of = usage->prices ? price_of : NULL,
+                .fails_requests = run->worker->budget_fails_requests ? takes_requests : NULL,
                 .context = usage});
     model_observe(model, on_try, usage);
     metrics_before_scrape(before_scrape, usage);

@@ -35,7 +35,8 @@ def member(name: str, build: Path, variables: dict, port: int, log: Path, instan
     host = "127.0.0.1" if address in ("0.0.0.0", "::") else address
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     own = {"LISTEN_PORT": str(port), "INSTANCE_ID": instance or f"{name}-0"}
-    return Service(name, [str(build / f"moru-{name}")], log, {**variables, **own}, url=url,
+    # All processes get the same settings, so the gateway knows the models: also that there are no further ones.
+    return Service(name, [str(build / f"moru-{name}")], log, {"LLM_MODELS": "", **variables, **own}, url=url,
                    order=GATEWAY_ORDER if name == "gateway" else WORKER_ORDER, ready=lambda: not_ready(url))
 
 

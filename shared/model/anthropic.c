@@ -155,10 +155,8 @@ static const struct model_protocol PROTOCOL = {
         "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"},
 };
 
-const struct model_provider model_anthropic = {
-    .name = "anthropic",
-    .default_model = "claude-haiku-4-5",
-    .default_base_url = "https://api.anthropic.com/v1",
+const struct model_adapter model_anthropic = {
+    .provider = "anthropic",
     .protocol = &PROTOCOL,
     .open = exchange_open,
     .call = exchange_call,

@@ -18,16 +18,20 @@ enum {
     TICK_MS = 1000,
     HOLD_S = 60,        /* a lease that is not confirmed for so long counts as spent */
     ASK_AGAIN_MS = 200, /* while Postgres is away */
+    /* How long after a refusal it says that it refuses: gateways let nothing through meanwhile that could
+     * show that all it was asked for so far was dearer than calls mostly are. */
+    REFUSING_MS = 30000,
     /* Tokens that a provider's own template and a structured answer's form may add to a prompt. */
     TEMPLATE_TOKENS = 600,
     VALUE_BYTES = 32,
 };
 
-/* Raises the lease to used and at least lowest, at best highest, more; with highest 0 it is set to used. */
+/* Raises the lease to used and at least lowest, at best highest, more; with highest 0 it is set to used. The
+ * last parameter: with less than that, requests are refused here. */
 static const struct pg_statement HOLD = {
     "hold_budget",
     "SELECT amount, granted, left_nanousd, valid_ms, day_ms FROM moru_hold_budget($1::uuid, $2, $3::bigint, "
-    "$4::bigint, $5::bigint, $6::bigint, $7::float8)",
+    "$4::bigint, $5::bigint, $6::bigint, $7::float8, $8::bigint)",
 };
 
 /* A try that waits for money. */
@@ -52,10 +56,11 @@ struct budget {
     bool asking;                            /* Postgres */
     bool shrinking;                         /* it is asked to take back */
     uint64_t asked_ms;                      /* uv_now, when */
-    int64_t asked_lowest;                   /* what for */
-    uint64_t denied_ms; /* uv_now of its last answer that there is no more; 0: none since it gave some */
-    bool going_on;      /* go_on is at work: a refusal may make the next call ask */
-    bool idle;          /* nothing was asked for since the last tick */
+    uint64_t denied_ms;  /* uv_now of its last answer that there is no more; 0: none since it gave some */
+    uint64_t refused_ms; /* uv_now of the last refusal; 0: none */
+    int64_t cheapest;    /* the least of what tries asked for under this lease; 0: none asked */
+    bool going_on;       /* go_on is at work: a refusal may make the next call ask */
+    bool idle;           /* nothing was asked for since the last tick */
     bool closing, closed;
     int64_t newly_refused;
     uint64_t warned_ms;
@@ -81,6 +86,7 @@ static bool is_valid(const struct budget *budget) {
 
 static void begin_lease(struct budget *budget) {
     budget->lease = (struct lease){0};
+    budget->cheapest = 0;
     budget->valid_until_ms = 0;
     budget->began_ns = uv_hrtime();
     uuid_random(budget->lease_id);
@@ -108,6 +114,7 @@ static void refuse_first(struct budget *budget) {
         BUDGET_SPENT_TEXT " of %.10g USD is spent; it begins anew at 00:00 UTC, in %lld s",
         budget->options.limit_usd, (long long)seconds_to_midnight(budget));
     budget->newly_refused++;
+    budget->refused_ms = uv_now(budget->loop);
     model_pass_refuse(end_waiting(budget, &budget->waiting), reason, -1);
 }
 
@@ -192,24 +199,36 @@ static int64_t sum_waiting(const struct budget *budget) {
     return sum;
 }
 
+static bool has_refused(const struct budget *budget) {
+    return budget->refused_ms && uv_now(budget->loop) - budget->refused_ms < REFUSING_MS;
+}
+
+/* That a dear try is refused says nothing about others; that there is too little for the cheapest does. */
+static int64_t refusing_below(const struct budget *budget) {
+    const struct budget_options *options = &budget->options;
+    bool told = options->fails_requests && options->fails_requests(options->context) && !budget->closing;
+    return told && (budget->waiting || has_refused(budget)) ? budget->cheapest : 0;
+}
+
 static void ask_postgres(struct budget *budget, bool shrink) {
     /* Whatever becomes of the question, what is given back is not spent any more. */
     int64_t used = shrink ? lease_shrink(&budget->lease) : lease_used(&budget->lease);
     const struct waiting *first = budget->waiting;
     int64_t lowest = shrink || !first ? 0 : first->most;
     int64_t highest = shrink ? 0 : lease_portion(budget->limit, sum_waiting(budget));
-    char numbers[5][VALUE_BYTES];
+    char numbers[6][VALUE_BYTES];
     snprintf(numbers[0], VALUE_BYTES, "%lld", (long long)budget->limit);
     snprintf(numbers[1], VALUE_BYTES, "%lld", (long long)used);
     snprintf(numbers[2], VALUE_BYTES, "%lld", (long long)lowest);
     snprintf(numbers[3], VALUE_BYTES, "%lld", (long long)highest);
     snprintf(numbers[4], VALUE_BYTES, "%d", HOLD_S);
+    snprintf(numbers[5], VALUE_BYTES, "%lld", (long long)refusing_below(budget));
     budget->asking = true;
     budget->shrinking = shrink;
     budget->asked_ms = uv_now(budget->loop);
-    pg_query(budget->pg, &HOLD, 7,
+    pg_query(budget->pg, &HOLD, 8,
         (const char *const[]){budget->lease_id, budget->options.holder, numbers[0], numbers[1], numbers[2],
-            numbers[3], numbers[4]},
+            numbers[3], numbers[4], numbers[5]},
         on_answer, budget);
 }
 
@@ -218,6 +237,8 @@ static void on_ask(void *context, const struct model_target *target, const struc
     struct budget *budget = context;
     int64_t most = most_of(budget, target, request);
     budget->idle = false;
+    if (most && (!budget->cheapest || most < budget->cheapest))
+        budget->cheapest = most;
     bool is_first = !budget->waiting;
     if (!most || (is_first && is_valid(budget) && lease_reserve(&budget->lease, most))) {
         model_pass_open(pass);
@@ -267,8 +288,8 @@ void budget_spent(struct budget *budget, const struct model_try *attempt, int64_
         go_on(budget);
 }
 
-/* Confirms the lease in time, gives back what nobody asks for, and goes on where Postgres had nothing to
- * give. */
+/* Confirms the lease in time, and that it refuses; gives back what nobody asks for, and goes on where
+ * Postgres had nothing to give. */
 static void on_tick(uv_timer_t *timer) {
     struct budget *budget = timer->data;
     bool idle = budget->idle && !budget->lease.reserved;
@@ -279,7 +300,8 @@ static void on_tick(uv_timer_t *timer) {
         go_on(budget);
     else if (idle && lease_free(&budget->lease))
         ask_postgres(budget, true);
-    else if (budget->valid_until_ms && budget->valid_until_ms < uv_now(budget->loop) + HOLD_S * 500)
+    else if (has_refused(budget) ||
+             (budget->valid_until_ms && budget->valid_until_ms < uv_now(budget->loop) + HOLD_S * 500))
         ask_postgres(budget, idle);
 }
 

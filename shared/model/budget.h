@@ -23,6 +23,9 @@ struct budget_options {
     /* NULL: the model has no price, and its calls are let through. The function itself NULL: there is no
      * price file, which is one line on standard error and exit code 2. */
     const struct price *(*price_of)(void *context, const struct model_target *target);
+    /* Whether requests that came from now on would fail for a try that is refused here. Where they would, the
+     * lease says while it refuses, and gateways refuse them first. NULL: never. */
+    bool (*fails_requests)(void *context);
     void *context;
 };
 

@@ -55,7 +55,7 @@ void *exchange_open(uv_loop_t *loop, const struct model_target *target) {
     struct arena *arena = arena_create(0);
     struct exchange *exchange = arena_alloc(arena, sizeof *exchange);
     exchange->target = target;
-    exchange->protocol = target->provider->protocol;
+    exchange->protocol = model_adapter_of(target->provider)->protocol;
     exchange->arena = arena;
     exchange->scratch = arena_create(SCRATCH_BYTES);
     exchange->url = write_url(arena, target, exchange->protocol, false);

@@ -126,8 +126,9 @@ void failure_told(struct arena *arena, const struct model_target *target, int st
             arena_format(arena, "the model's server answered with status %d: %s", status,
                 failure_excerpt(arena, target, message)));
     set_by_words(error, message, answer);
-    if (error && target->provider->protocol->read_error)
-        target->provider->protocol->read_error(error, answer);
+    const struct model_protocol *protocol = model_adapter_of(target->provider)->protocol;
+    if (error && protocol->read_error)
+        protocol->read_error(error, answer);
 }
 
 void failure_unreached(

@@ -146,10 +146,8 @@ static const struct model_protocol PROTOCOL = {
     .read_error = read_error,
 };
 
-const struct model_provider model_gemini = {
-    .name = "gemini",
-    .default_model = "gemini-2.0-flash",
-    .default_base_url = "https://generativelanguage.googleapis.com/v1beta",
+const struct model_adapter model_gemini = {
+    .provider = "gemini",
     .protocol = &PROTOCOL,
     .open = exchange_open,
     .call = exchange_call,

@@ -1,4 +1,4 @@
-/* The settings of language models, the table of providers, and the calls' way in. */
+/* The settings of language models, the table of adapters, and the calls' way in. */
 #include "shared/model/model.h"
 
 #include <stdarg.h>
@@ -141,14 +141,14 @@ struct setting model_settings[] = {
     {0},
 };
 
-static const struct model_provider *const providers[] = {
+static const struct model_adapter *const adapters[] = {
     &model_mock, &model_openai, &model_gemini, &model_anthropic};
 
-const struct model_provider *model_provider_find(const char *name) {
-    for (size_t i = 0; i < sizeof providers / sizeof *providers; i++)
-        if (strcmp(providers[i]->name, name) == 0)
-            return providers[i];
-    return NULL;
+const struct model_adapter *model_adapter_of(const struct model_provider *provider) {
+    for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++)
+        if (strcmp(adapters[i]->provider, provider->name) == 0)
+            return adapters[i];
+    abort();
 }
 
 void model_refuse(const char *format, ...) {

@@ -138,10 +138,8 @@ static const struct model_protocol PROTOCOL = {
         "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"},
 };
 
-const struct model_provider model_openai = {
-    .name = "openai",
-    .default_model = "gpt-4o-mini",
-    .default_base_url = "https://api.openai.com/v1",
+const struct model_adapter model_openai = {
+    .provider = "openai",
     .protocol = &PROTOCOL,
     .open = exchange_open,
     .call = exchange_call,

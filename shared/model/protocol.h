@@ -47,7 +47,7 @@ struct model_protocol {
     struct allowance_headers allowance;
 };
 
-/* For model_provider rows of protocols. */
+/* For model_adapter rows of protocols. */
 void *exchange_open(uv_loop_t *loop, const struct model_target *target);
 struct model_call *exchange_call(
     void *exchange, const struct model_request *request, model_done done, void *context);

@@ -1,5 +1,5 @@
 /* The layers of a call below model.h: model_call asks structured.c for an answer of a form, that asks
- * tries.c, and that asks a provider, which makes one try of it. */
+ * tries.c, and that asks a provider's adapter, which makes one try of it. */
 #ifndef SHARED_MODEL_PROVIDER_H
 #define SHARED_MODEL_PROVIDER_H
 
@@ -30,12 +30,17 @@ struct model_target {
     const char *api_key;  /* secret; "": none */
 };
 
-struct model_protocol;
-
-/* A provider is one such row in model.c's table, in a file or folder of its own. */
+/* What is known of a provider without asking it: a row of providers.c. */
 struct model_provider {
     const char *name;
     const char *default_model, *default_base_url; /* NULL: it needs none */
+};
+
+struct model_protocol;
+
+/* How a provider is asked: one such row in model.c's table, in a file or folder of its own. */
+struct model_adapter {
+    const char *provider;                  /* its name */
     const struct model_protocol *protocol; /* over HTTP, by exchange.c; NULL: it is not asked over HTTP */
     /* One for each target, which is borrowed until close. A target with which no call could be made ends the
      * process with one line on standard error and exit code 2. */
@@ -43,15 +48,17 @@ struct model_provider {
     /* One try; request is borrowed until done or cancel. done is called once, from the loop, never from
      * inside call. */
     struct model_call *(*call)(
-        void *provider, const struct model_request *request, model_done done, void *context);
-    void (*cancel)(void *provider, struct model_call *call);
-    void (*close)(void *provider);
+        void *opened, const struct model_request *request, model_done done, void *context);
+    void (*cancel)(void *opened, struct model_call *call);
+    void (*close)(void *opened);
 };
 
-extern const struct model_provider model_mock, model_openai, model_gemini, model_anthropic;
+extern const struct model_adapter model_mock, model_openai, model_gemini, model_anthropic;
 
-/* NULL: there is none of that name. */
+/* providers.c. NULL: there is none of that name. */
 const struct model_provider *model_provider_find(const char *name);
+
+const struct model_adapter *model_adapter_of(const struct model_provider *provider);
 
 /* One line on standard error, and exit code 2: a setting is wrong. */
 __attribute__((format(printf, 1, 2), noreturn)) void model_refuse(const char *format, ...);

@@ -440,8 +440,7 @@ static void make_try(struct call *call) {
     call->began = uv_hrtime();
     call->began_ns = call->tries->observer_count ? now_ns() : 0;
     upstream_count(call->upstream, call);
-    call->under_way =
-        call->upstream->target->provider->call(call->upstream->provider, &call->request, on_tried, call);
+    call->under_way = call->upstream->adapter->call(call->upstream->opened, &call->request, on_tried, call);
 }
 
 void call_try(struct call *call, struct upstream *upstream) {

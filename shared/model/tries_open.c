@@ -71,7 +71,7 @@ const struct model_target *tries_first(const struct tries *tries) {
 
 bool tries_cost(const struct tries *tries) {
     for (int i = 0; i < tries->targets.count; i++)
-        if (tries->targets.items[i].provider != &model_mock)
+        if (tries->upstreams[i].adapter != &model_mock)
             return true;
     return false;
 }
@@ -127,7 +127,7 @@ static void free_timer(uv_handle_t *handle) {
 
 static void drop(struct call *call) {
     if (call->under_way) {
-        call->upstream->target->provider->cancel(call->upstream->provider, call->under_way);
+        call->upstream->adapter->cancel(call->upstream->opened, call->under_way);
         const struct model_answer answer = {.status = MODEL_RETRY,
             .error_kind = MODEL_ERROR_CANCELLED,
             .text = "",
@@ -184,7 +184,7 @@ void tries_close(struct tries **closing) {
     }
     for (int i = 0; i < tries->count; i++) {
         struct upstream *upstream = &tries->upstreams[i];
-        upstream->target->provider->close(upstream->provider);
+        upstream->adapter->close(upstream->opened);
         close_timer(tries, &upstream->timer);
     }
     close_timer(tries, &tries->soon);

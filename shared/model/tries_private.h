@@ -62,7 +62,8 @@ struct call {
 struct upstream {
     struct tries *tries;
     const struct model_target *target;
-    void *provider; /* what its open returned */
+    const struct model_adapter *adapter;
+    void *opened; /* what its open returned */
     struct breaker breaker;
     struct concurrency concurrency;
     struct rate requests, tokens;

@@ -309,8 +309,9 @@ void upstreams_measure(struct tries *tries) {
 void upstream_open(struct upstream *upstream, struct tries *tries, const struct model_target *target) {
     const struct tries_configuration *limits = &tries_configuration;
     uint64_t now = tries_now(tries);
-    *upstream = (struct upstream){.tries = tries, .target = target};
-    upstream->provider = target->provider->open(tries->loop, target);
+    *upstream =
+        (struct upstream){.tries = tries, .target = target, .adapter = model_adapter_of(target->provider)};
+    upstream->opened = upstream->adapter->open(tries->loop, target);
     concurrency_open(&upstream->concurrency, limits->concurrency_min, limits->concurrency_max);
     rate_open(&upstream->requests, limits->requests_per_minute, now);
     rate_open(&upstream->tokens, limits->tokens_per_minute, now);

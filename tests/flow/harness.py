@@ -109,6 +109,10 @@ class Process:
         """Stops it and its children from running, their connections staying open."""
         self.service.signal(signal.SIGSTOP)
         self.signal_children(signal.SIGSTOP)
+        # The signal is on its way when kill returns, and a broker of many threads may answer once more.
+        wait(lambda: not self.running or all(
+            task.read_text().rpartition(")")[2].split()[0] == "T" for task in Path(f"/proc/{self.pid}/task").glob("*/stat")),
+            what=f"{self.name} stopped")
 
     def resume(self):
         self.signal_children(signal.SIGCONT)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from model_server import ModelServer, is_judge
+from test_bad_input import assert_problem
 from test_failures import CODE, GOOD_JUDGEMENT, own_fleet
 from test_request import FIBONACCI, request_message
 
@@ -92,8 +93,56 @@ def test_a_request_names_one_of_the_configured_models(moru, fleet):
         body = {**FIBONACCI, "model": "big"}
         assert moru.post("/api/v1/request", body, to=members["gateway"]).status_code == 200
         assert [call["model"] for call in model.calls] == ["large", "large", "strict"]
-        answer = moru.post("/api/v1/request", {**FIBONACCI, "model": "none"}, to=members["gateway"])
+
+
+def is_unknown_model(answer, names):
+    return assert_problem(answer, 422)["detail"] == f"The model is not known. Known models: {names}."
+
+
+def test_the_gateway_refuses_a_model_that_is_not_configured(moru, fleet):
+    members = own_fleet(moru, fleet, None, LLM_MODELS="big=openai:large@http://127.0.0.1:9/v1",
+                        LLM_FALLBACKS="spare=openai:small@http://127.0.0.1:9/v1")
+    gateway, names = members["gateway"], "gpt-4o-mini, big, spare"
+    body = {**FIBONACCI, "model": "none"}
+    assert is_unknown_model(moru.post("/api/v1/request", body, to=gateway), names)
+    assert is_unknown_model(moru.post("/api/v1/requests", body, to=gateway), names)
+    assert is_unknown_model(moru.post("/api/v1/requests", body, {"Idempotency-Key": "unknown"}, to=gateway), names)
+    assert moru.metric(gateway, "agent_requests_total", status="rejected") == 3
+    lines = "".join(json.dumps({**FIBONACCI, "model": model}) + "\n" for model in ("big", "none", "spare", "gpt-4o-mini", None))
+    batch = moru.post("/api/v1/requests:batch", lines, {"Content-Type": "application/x-ndjson"}, to=gateway).json()
+    assert (batch["accepted"], batch["rejected"]) == (4, 1)
+    assert batch["errors"] == [{"line": 2, "error": f"The model is not known. Known models: {names}."}]
+    published = moru.consume("requests", count=4)
+    assert {message.value.get("requested_model") for message in published} == {"big", "spare", "gpt-4o-mini", None}
+
+
+def test_the_local_stacks_gateway_knows_the_one_model_that_there_is(moru, fleet):
+    assert is_unknown_model(moru.post("/api/v1/request", {**FIBONACCI, "model": "none"}), "mock")
+    assert moru.post("/api/v1/request", {**FIBONACCI, "model": "mock"}).status_code == 200
+
+
+@pytest.mark.parametrize("settings, name", [
+    ({"LLM_API_KEY": "sk-of-gemini"}, "gemini-2.0-flash"),
+    ({"LLM_PROVIDER": "gemini"}, "gemini-2.0-flash"),
+    ({"LLM_PROVIDER": "anthropic", "LLM_MODEL": "claude-9"}, "claude-9"),
+    ({"LLM_BASE_URL": "http://127.0.0.1:9/v1"}, "gpt-4o-mini"),
+], ids=["key", "provider", "model", "url"])
+def test_the_gateway_knows_the_first_model_from_what_chooses_it(moru, fleet, settings, name):
+    gateway = moru.start("gateway", **settings)
+    assert is_unknown_model(moru.post("/api/v1/requests", {**FIBONACCI, "model": "none"}, to=gateway), name)
+    assert "sk-of-gemini" not in gateway.log_text()
+
+
+def test_the_generator_refuses_a_model_that_the_gateway_does_not_know_of(moru, fleet):
+    with ModelServer(lambda messages: GOOD_JUDGEMENT if is_judge(messages) else CODE) as model:
+        members = own_fleet(moru, fleet, model, LLM_MODELS="big=openai:large@" + model.url)
+        gateway = moru.start("gateway", LLM_MODELS="*")
+        assert moru.post("/api/v1/request", {**FIBONACCI, "model": "big"}, to=gateway).status_code == 200
+        answer = moru.post("/api/v1/request", {**FIBONACCI, "model": "none"}, to=gateway)
         assert answer.status_code == 502 and "there are gpt-4o-mini, big" in answer.json()["detail"]
+        row = row_of(moru, answer.json()["request_id"])
+        assert row["error_message"] == answer.json()["detail"]
+        assert moru.metric(members["generator"], "agent_dead_letters_total") == 1
 
 
 def test_work_that_nobody_waits_for_outlives_an_outage(moru, fleet):
@@ -162,6 +211,7 @@ def test_a_request_refined_by_half_stands_as_it_was(moru, fleet):
     ({"LLM_MODELS": "a=openai:x@http://h/v1,a=openai:y@http://h/v1"}, "LLM_MODELS"),
 ])
 def test_a_wrong_setting_is_one_line_and_exit_code_2(moru, fleet, settings, reason):
-    ended = moru.run("generator", **settings)
-    lines = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
-    assert ended.returncode == 2 and len(lines) == 1 and reason in lines[0]
+    for program in ("generator", "gateway"):
+        ended = moru.run(program, **{"LLM_MODELS": "", "REQUEST_ID_KEY": "22" * 32, **settings})
+        lines = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+        assert ended.returncode == 2 and len(lines) == 1 and reason in lines[0]

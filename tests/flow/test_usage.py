@@ -322,6 +322,7 @@ def test_an_output_whose_judge_is_refused_money_is_told_without_a_score(moru, cl
         assert "daily budget" in result["detail"]["llm_details"]["error"]
         assert moru.metric(evaluator, "agent_judgement_failures_total") == 1
         assert len(model.calls) == 2
+        assert refusing(moru) == []  # and so gateways do not refuse
 
 
 def test_direct_calls_and_batches_are_refused_when_the_budget_is_spent(moru, clean, prices):
@@ -340,3 +341,118 @@ def test_direct_calls_and_batches_are_refused_when_the_budget_is_spent(moru, cle
                                         to=members["gateway"]))
         moru.wait(batch_is_refused)
         assert not model.calls
+
+
+TASK = {"request_id": "01900000-0000-7000-8000-00000000abd0", "task_type": "code_generation",
+        "refined_input": "Write a function"}
+
+
+def refusing(moru):
+    """The leases whose holders refuse requests, as gateways see them."""
+    return moru.rows("SELECT holder, refusing_at FROM budget_leases WHERE refusing_at IS NOT NULL")
+
+
+def door(moru, gateway):
+    """What a submission gets: 202, or 429 before it is one."""
+    answer = moru.post("/api/v1/requests", FIBONACCI, to=gateway)
+    assert answer.status_code == 202 or (is_refusal(answer) and "request_id" not in answer.json()), answer.text
+    return answer
+
+
+def wait_shut(moru, gateway):
+    return moru.wait(lambda: (answer := door(moru, gateway)).status_code == 429 and answer)
+
+
+def wait_open(moru, gateway):
+    moru.wait(lambda: door(moru, gateway).status_code == 202)
+
+
+def start_generator(moru, model, prices, **settings):
+    return moru.start("generator", LLM_BASE_URL=model.url, LLM_MODEL=MODEL, LLM_PRICES=prices, **settings)
+
+
+def test_the_door_is_shut_by_the_generators_that_refuse_for_as_long_as_they_live(moru, clean, prices):
+    """As in a rolling restart that raises the budget."""
+    with ModelServer(answer_well, SMALL) as model:
+        gateway = moru.start("gateway")
+        poor = start_generator(moru, model, prices, LLM_DAILY_BUDGET_USD=0.0001, INSTANCE_ID="poor")
+        assert is_refusal(moru.post("/api/v1/task", TASK, to=poor))
+        wait_shut(moru, gateway)
+        rich = start_generator(moru, model, prices, LLM_DAILY_BUDGET_USD=1, INSTANCE_ID="rich")
+        assert moru.post("/api/v1/task", TASK, to=rich).status_code == 200
+        before = refusing(moru)[0]["refusing_at"]
+        moru.wait(lambda: [lease["holder"] for lease in refusing(moru) if lease["refusing_at"] > before] == ["poor"])
+        assert "of 0.0001 USD" in wait_shut(moru, gateway).json()["detail"]
+        assert moru.stop(poor) == 0
+        assert refusing(moru) == []
+        wait_open(moru, gateway)
+
+
+def test_a_generator_that_was_killed_does_not_keep_the_door_shut(moru, clean, prices):
+    with ModelServer(answer_well, SMALL) as model:
+        gateway = moru.start("gateway")
+        generator = start_generator(moru, model, prices, LLM_DAILY_BUDGET_USD=0.0001)
+        assert is_refusal(moru.post("/api/v1/task", TASK, to=generator))
+        wait_shut(moru, gateway)
+        moru.kill(generator)
+        wait_open(moru, gateway)
+
+
+def test_the_door_stays_shut_without_requests_and_opens_when_there_is_money_again(moru, clean, prices):
+    with ModelServer(answer_well, SMALL) as model:
+        gateway = moru.start("gateway")
+        moru.execute("INSERT INTO budget_days (day, taken_nanousd) VALUES ((now() AT TIME ZONE 'UTC')::date, 1000000000)")
+        generator = start_generator(moru, model, prices, LLM_DAILY_BUDGET_USD=1)
+        assert is_refusal(moru.post("/api/v1/task", TASK, to=generator))
+        wait_shut(moru, gateway)
+        first = refusing(moru)[0]["refusing_at"]
+        moru.wait(lambda: refusing(moru)[0]["refusing_at"] - first > datetime.timedelta(seconds=5))
+        assert door(moru, gateway).status_code == 429
+        moru.execute("UPDATE budget_days SET taken_nanousd = 0")
+        wait_open(moru, gateway)
+
+
+def test_a_request_that_is_too_dear_is_refused_and_others_are_not(moru, clean, prices):
+    with ModelServer(answer_well, SMALL) as model:
+        members = start_all(moru, model, prices, LLM_DAILY_BUDGET_USD=0.3, LLM_MAX_TOKENS=300)
+        gateway, generator = members["gateway"], members["generator"]
+        assert moru.post("/api/v1/request", FIBONACCI, to=gateway).status_code == 200
+        assert is_refusal(moru.post("/api/v1/task", {**TASK, "refined_input": "\u00e9" * 100_000}, to=generator))
+        asked = "SELECT max(expires_at) AS until FROM budget_leases"
+        before = moru.row(asked)["until"]
+        moru.wait(lambda: moru.row(asked)["until"] > before)
+        assert refusing(moru) == []
+        assert moru.post("/api/v1/request", FIBONACCI, to=gateway).status_code == 200
+
+
+def test_workers_of_the_version_before_lease_from_the_same_budget(moru, clean):
+    """They ask without saying whether they refuse."""
+    hold = "SELECT amount, granted, left_nanousd FROM moru_hold_budget(gen_random_uuid(), 'old', 1000, 0, 300, 400, 60)"
+    assert moru.row(hold) == {"amount": 400, "granted": True, "left_nanousd": 600}
+    assert moru.row(hold) == {"amount": 400, "granted": True, "left_nanousd": 200}
+    assert moru.row(hold) == {"amount": 0, "granted": False, "left_nanousd": 200}
+    assert refusing(moru) == []
+
+
+def test_a_process_that_drains_does_not_keep_the_door_shut(moru, clean, prices):
+    """One call holds the money and a second waits for it, until long after SIGTERM."""
+    hang = threading.Event()
+
+    def wait_first(messages):
+        hang.wait(60)
+        return CODE
+    with ModelServer(wait_first, SMALL) as model:
+        gateway = moru.start("gateway")
+        # A call may cost 0.01 USD for its answer, and some for its prompt.
+        generator = start_generator(moru, model, prices, LLM_MAX_TOKENS=1000, LLM_DAILY_BUDGET_USD=0.02)
+        for number in range(2):
+            moru.post("/api/v1/requests", {**FIBONACCI, "user_input": f"Write function {number}"}, to=gateway)
+        wait_shut(moru, gateway)
+        ended = moru.background(moru.stop, generator)
+        moru.start("generator", LLM_MODEL=MODEL)
+        try:
+            wait_open(moru, gateway)
+            assert not ended.done()
+        finally:
+            hang.set()
+        ended.result()

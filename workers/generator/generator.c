@@ -401,6 +401,7 @@ const struct worker generator_worker = {
     .inputs = inputs,
     .outputs = outputs,
     .usage = true,
+    .budget_fails_requests = true,
     .postgres = true,
     .routes = routes,
     .open = open_generator,

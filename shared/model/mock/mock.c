@@ -211,8 +211,8 @@ static void mock_close(void *provider) {
     uv_close((uv_handle_t *)&mock->turn, on_closed);
 }
 
-const struct model_provider model_mock = {
-    .name = "mock",
+const struct model_adapter model_mock = {
+    .provider = "mock",
     .open = mock_open,
     .call = mock_call,
     .cancel = mock_cancel,
