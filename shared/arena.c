@@ -16,6 +16,7 @@ enum {
     CLASS_BYTES =
         512, /* capacities of small chunks are multiples of it, so that any job's fits the next one's */
     CLASSES = 8,
+    FORMATTED_BYTES = 256,
 };
 
 struct chunk {
@@ -169,14 +170,19 @@ char *arena_string(struct arena *arena, const char *string) {
 
 char *arena_format(struct arena *arena, const char *format, ...) {
     va_list arguments, again;
+    char few[FORMATTED_BYTES];
     va_start(arguments, format);
     va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    int length = vsnprintf(few, sizeof few, format, arguments);
     va_end(arguments);
     if (length < 0)
         abort();
     char *text = take(arena, (size_t)length + 1);
-    vsnprintf(text, (size_t)length + 1, format, again);
+    /* Most are short: only a longer one is formatted again. */
+    if ((size_t)length < sizeof few)
+        memcpy(text, few, (size_t)length + 1);
+    else
+        vsnprintf(text, (size_t)length + 1, format, again);
     va_end(again);
     return text;
 }

@@ -12,7 +12,8 @@
 #include "shared/json_plain.h"
 #include "shared/utf8.h"
 
-enum { POINTER_BYTES_MAX = 256, DETAIL_BYTES_MAX = 256, FEW_MEMBERS = 16 };
+/* EXACT_DIGITS: any integer of so many is a double. */
+enum { POINTER_BYTES_MAX = 256, DETAIL_BYTES_MAX = 256, FEW_MEMBERS = 16, EXACT_DIGITS = 15 };
 
 struct parser {
     struct arena *arena;
@@ -162,11 +163,19 @@ static char *parse_escape(struct parser *parser, char *to) {
     return to;
 }
 
-/* The closing quote of the string that begins at from; NULL when there is none. */
+/* The closing quote of the string that begins at from, the first one that no backslash escapes; NULL when
+ * there is none. */
 static const unsigned char *string_end(const unsigned char *from, const unsigned char *end) {
-    while (from < end && *from != '"')
-        from += *from == '\\' ? 2 : 1;
-    return from < end ? from : NULL;
+    const unsigned char *quote = from;
+    while ((quote = memchr(quote, '"', (size_t)(end - quote)))) {
+        const unsigned char *slash = quote;
+        while (slash > from && slash[-1] == '\\')
+            slash--;
+        if ((quote - slash) % 2 == 0)
+            return quote;
+        quote++;
+    }
+    return NULL;
 }
 
 /* One character that is neither escaped nor JSON_PLAIN. */
@@ -224,13 +233,22 @@ static bool skip_number(struct parser *parser) {
     return skip_digits(parser) > 0;
 }
 
+/* As strtod; most numbers are small integers, which need no care for rounding. */
+static double number_value(const char *text) {
+    int64_t value = 0;
+    const char *at = text;
+    while (*at >= '0' && *at <= '9' && at - text < EXACT_DIGITS)
+        value = value * 10 + (*at++ - '0');
+    return *at ? strtod(text, NULL) : (double)value;
+}
+
 static bool parse_number(struct parser *parser, cJSON *item) {
     const unsigned char *from = parser->at;
     if (!skip_number(parser))
         return fail(parser, "a number that breaks off");
     item->type = cJSON_Number;
     item->valuestring = arena_copy(parser->arena, from, (size_t)(parser->at - from));
-    item->valuedouble = strtod(item->valuestring, NULL);
+    item->valuedouble = number_value(item->valuestring);
     item->valueint = item->valuedouble >= INT_MAX   ? INT_MAX
                      : item->valuedouble <= INT_MIN ? INT_MIN
                                                     : (int)item->valuedouble;
@@ -313,7 +331,9 @@ static bool check_names(struct parser *parser, const cJSON *object, size_t count
     else
         for (const cJSON *one = object->child; one && !repeated; one = one->next)
             for (const cJSON *other = one->next; other && !repeated; other = other->next)
-                repeated = strcmp(one->string, other->string) == 0 ? one->string : NULL;
+                /* Most differ in their first byte, which is compared without a call. */
+                if (*one->string == *other->string && strcmp(one->string, other->string) == 0)
+                    repeated = one->string;
     if (!repeated)
         return true;
     struct json_place place = {.parent = parser->place, .name = repeated};

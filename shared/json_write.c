@@ -1,4 +1,5 @@
 /* JSON as text: trees and single values written, text from outside made fit to be written. */
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -121,7 +122,9 @@ void json_write_double(struct buffer *buffer, double value) {
         return;
     }
     char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
+    /* Fewer digits than DBL_DIG need no try of their own, since %g leaves out zeros at the end; only the
+     * smallest numbers are told by fewer than they show. */
+    for (int digits = fabs(value) < DBL_MIN ? 1 : DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;

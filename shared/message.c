@@ -251,6 +251,15 @@ static const struct message_field *find_field(const struct message *message, con
     return field->name ? field : NULL;
 }
 
+/* Members mostly come in the order of the fields, which is the one they are written in: looks from the field
+ * on that follows the last one found. */
+static const struct message_field *find_next_field(
+    const struct message *message, const struct message_field *next, const char *name) {
+    while (next->name && strcmp(next->name, name) != 0)
+        next++;
+    return next->name ? next : find_field(message, name);
+}
+
 /* Appends a member to an object's text that is not closed yet. */
 static void append_member(struct buffer *object, const cJSON *member, struct arena *arena) {
     buffer_byte(object, object->length ? ',' : '{');
@@ -267,12 +276,14 @@ static void decode_object(struct decoder *decoder, const struct json_place *plac
         return;
     }
     uint64_t seen = 0;
+    const struct message_field *next = message->fields;
     bool strict = message->unknown_offset == MESSAGE_NONE;
     struct buffer unknown = buffer_in(decoder->arena);
     for (const cJSON *member = json->child; member; member = member->next) {
         struct json_place inside = {.parent = place, .name = member->string};
-        const struct message_field *field = find_field(message, member->string);
+        const struct message_field *field = find_next_field(message, next, member->string);
         if (field) {
+            next = field + 1;
             seen |= UINT64_C(1) << (field - message->fields);
             decode_field(decoder, &inside, field, member, out);
         } else if (strict) {

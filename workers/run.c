@@ -353,6 +353,7 @@ static void load_settings(const struct worker *worker, struct arena *arena, int 
     struct setting **tables = arena_alloc(arena, sizeof *tables * 16);
     int count = 0;
     http_server_default_port(worker->port);
+    run_default_settings(worker->in_flight_max);
     for (int i = 0; worker->settings && worker->settings[i]; i++)
         tables[count++] = worker->settings[i];
     tables[count++] = http_server_settings;

@@ -59,6 +59,7 @@ struct worker {
     const char *service;                   /* "generator" */
     const char *purpose;                   /* one sentence for --help */
     const char *port;                      /* default of LISTEN_PORT */
+    const char *in_flight_max;             /* default of WORKER_IN_FLIGHT_MAX; NULL: 1000 */
     struct setting *const *settings;       /* tables beside those of the loop; NULL-terminated, or NULL */
     struct metric *metrics, *more_metrics; /* the worker's tables, or NULL */
     const struct topic *const *inputs; /* NULL-terminated; empty: it joins no group, and runs until run_end */

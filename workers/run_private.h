@@ -63,6 +63,8 @@ struct run_settings {
 };
 extern struct run_settings run_settings;
 extern struct setting run_setting_rows[];
+/* To be called before settings are loaded. in_flight_max: as in struct worker. */
+void run_default_settings(const char *in_flight_max);
 extern struct metric run_metrics[];
 extern struct metric *const metric_in_flight,
     *const metric_lag, *const metric_retries, *const metric_dead_letters,

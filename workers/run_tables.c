@@ -49,6 +49,12 @@ struct setting run_setting_rows[] = {
     {0},
 };
 
+void run_default_settings(const char *in_flight_max) {
+    for (struct setting *setting = run_setting_rows; setting->name; setting++)
+        if (in_flight_max && setting->value == &run_settings.in_flight_max)
+            setting->otherwise = in_flight_max;
+}
+
 struct metric run_metrics[] = {
     {.name = "agent_jobs_in_flight",
         .type = METRIC_GAUGE,

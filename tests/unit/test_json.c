@@ -52,6 +52,7 @@ static const char *const GOOD[][2] = {
     {"12345678901234567890123", "12345678901234567890123"},
     {"9007199254740993", "9007199254740993"},
     {"\"\"", "\"\""},
+    {"[\"\\\\\",\"\\\\\\\"\",\"\\\"\\\"\",\"\"]", "[\"\\\\\",\"\\\\\\\"\",\"\\\"\\\"\",\"\"]"},
     {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\\"\\\\/\\b\\f\\n\\r\\t\""},
     {"\"\\u0041\\u00e9\\u20AC\"", "\"Aé€\""},
     {"\"\\ud83d\\uDE00\"", "\"😀\""},
@@ -278,6 +279,11 @@ static void reads_values(void **state) {
     assert_int_equal(cJSON_GetObjectItemCaseSensitive(json, "big")->valueint, INT32_MAX);
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "s")), "x");
     assert_true(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "t")));
+    static const char *const NUMBERS[] = {
+        "0", "-0", "7", "123456789012345", "1234567890123456", "9007199254740993", "12.5", "2E3"};
+    for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++)
+        assert_true(
+            parse_bytes(NUMBERS[i], strlen(NUMBERS[i]), &errors)->valuedouble == strtod(NUMBERS[i], NULL));
     const cJSON *array = cJSON_GetObjectItemCaseSensitive(json, "a");
     assert_int_equal(cJSON_GetArraySize(array), 3);
     assert_int_equal(cJSON_GetArrayItem(array, 2)->valueint, 3);
@@ -324,6 +330,8 @@ static void writes_numbers(void **state) {
     assert_string_equal(written_double(0.1 + 0.2), "0.30000000000000004");
     assert_string_equal(written_double(0), "0");
     assert_string_equal(written_double(1), "1");
+    assert_string_equal(written_double(1.0 / 3), "0.3333333333333333");
+    assert_string_equal(written_double(1e22), "1e+22");
     assert_string_equal(written_double(5e-324), "5e-324");
     assert_true(strtod(written_double(DBL_MAX), NULL) == DBL_MAX);
     assert_string_equal(written_double(NAN), "null");

@@ -61,6 +61,8 @@ const struct worker recorder_worker = {
     .service = "recorder",
     .purpose = "Writes results into Postgres exactly once, then tells whoever waits.",
     .port = "8003",
+    /* Of it a lane has 5/8 at least: BATCH_MAX in the transaction under way, and as many for the next one. */
+    .in_flight_max = "3200",
     .settings = settings,
     .inputs = inputs,
     .outputs = outputs,

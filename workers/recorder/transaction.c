@@ -47,29 +47,30 @@ static const enum column REHEARSAL_COLUMNS[] = {REQUEST_ID, OPTIMIZATION_ID, CAN
     USER_INPUT, OUTPUT, SCORE, PASSED, DETAIL, ERROR};
 
 /* The row people see is written in the same statement, only for rows that won, and only for requests
- * served. */
+ * served. unnest stands in the list of columns, where all go on in step: in FROM each would first make a row
+ * set of its own. */
 static const struct pg_statement RECORD = {
     "record_results",
     "WITH won AS (INSERT INTO results (request_id, run, tenant, lane, purpose, origin_id, batch_id, line, "
     "task_type, user_input, refined_input, output, prompt_id, prompt_version, prompt_hash, model, status, "
-    "score, passed, detail, error, latency_ms, accepted_at) SELECT request_id, run, tenant, lane, purpose, "
-    "origin_id, batch_id, line, task_type, user_input, refined_input, output, prompt_id, prompt_version, "
-    "prompt_hash, model, status, score, passed, detail, error, latency_ms, to_timestamp(accepted_at / "
-    "1000.0) "
-    "FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], "
-    "$8::int[], $9::text[], $10::text[], $11::text[], $12::text[], $13::int[], $14::int[], $15::text[], "
-    "$16::text[], $17::text[], $18::float8[], $19::boolean[], $20::jsonb[], $21::text[], $22::int[], "
-    "$23::bigint[]) AS item(request_id, run, tenant, lane, purpose, origin_id, batch_id, line, task_type, "
-    "user_input, refined_input, output, prompt_id, prompt_version, prompt_hash, model, status, score, "
-    "passed, detail, error, latency_ms, accepted_at) "
-    "ON CONFLICT (request_id, run) DO NOTHING RETURNING *), "
+    "score, passed, detail, error, latency_ms, accepted_at) "
+    "SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), "
+    "unnest($5::text[]), unnest($6::uuid[]), unnest($7::uuid[]), unnest($8::int[]), unnest($9::text[]), "
+    "unnest($10::text[]), unnest($11::text[]), unnest($12::text[]), unnest($13::int[]), unnest($14::int[]), "
+    "unnest($15::text[]), unnest($16::text[]), unnest($17::text[]), unnest($18::float8[]), "
+    "unnest($19::boolean[]), unnest($20::jsonb[]), unnest($21::text[]), unnest($22::int[]), "
+    "to_timestamp(unnest($23::bigint[]) / 1000.0::float8) "
+    "ON CONFLICT (request_id, run) DO NOTHING "
+    "RETURNING request_id, run, purpose, task_type, user_input, refined_input, prompt_version, output, "
+    "latency_ms, score, passed, detail, error, created_at), "
     "logged AS (INSERT INTO execution_logs (request_id, task_type, user_input, refined_input, "
     "prompt_version, worker_output, worker_latency_ms, evaluation_score, evaluation_passed, "
     "evaluation_detail, error_message, created_at) "
     "SELECT request_id, task_type, user_input, refined_input, prompt_version, output, latency_ms, score, "
     "passed, detail, error, created_at FROM won WHERE purpose = 'serve') "
-    "SELECT request_id, run, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
-    "FROM won",
+    /* created_at is the transaction's time, for all rows the same. */
+    "SELECT request_id, run, (SELECT to_char(now() AT TIME ZONE 'UTC', "
+    "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')) FROM won",
 };
 
 static void send_batch(struct recorder *recorder);
@@ -218,8 +219,9 @@ static void on_committed(struct recorder *recorder, const struct pg_result *resu
     if (recorder->batch_max < BATCH_MAX)
         recorder->batch_max *= 2;
     recorder->busy = false;
-    recorder_reply(recorder, items, result);
+    /* Postgres works on the next while these are told. */
     recorder_send(recorder);
+    recorder_reply(recorder, items, result);
 }
 
 static void on_pause_over(uv_timer_t *timer);
