@@ -178,8 +178,8 @@ static void wait_for_connections(struct gateway *gateway) {
     uv_timer_t *timer = &gateway->connecting_timer;
     uv_timer_init(&gateway->loop, timer);
     uv_timer_start(timer, on_connecting_timer, 50, 50);
-    while ((kafka_check(gateway) || postgres_check(gateway)) && !gateway->draining &&
-           uv_now(&gateway->loop) < until)
+    while ((kafka_check(gateway) || postgres_check(gateway) || !pg_ready(gateway->management)) &&
+           !gateway->draining && uv_now(&gateway->loop) < until)
         uv_run(&gateway->loop, UV_RUN_ONCE);
     uv_timer_stop(timer);
 }
