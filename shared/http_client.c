@@ -11,8 +11,6 @@
 #include "shared/http_multi.h"
 #include "shared/http_transfer.h"
 
-enum { CALL_BYTES = 1024 };
-
 /* The parts of a URL that decide how it is called. */
 struct target {
     char *url;         /* NULL: none yet */
@@ -88,9 +86,6 @@ void http_client_trust(struct http_client *client, const char *ca_file) {
     transfers_trust(client->transfers, ca_file);
 }
 
-/* What has come so far moves the time by which more must come. */
-static void set_timer(struct http_call *call);
-
 static void begin_headers(struct http_call *call, const char *line, size_t length) {
     /* "HTTP/1.1 200 OK", "HTTP/2 200" */
     const char *space = memchr(line, ' ', length);
@@ -101,10 +96,7 @@ static void begin_headers(struct http_call *call, const char *line, size_t lengt
 static size_t on_header(char *line, size_t one, size_t length, void *context) {
     struct http_call *call = ((struct transfer *)context)->call;
     (void)one;
-    if (!call->begun) {
-        call->begun = true;
-        set_timer(call);
-    }
+    call->begun = true;
     if (length >= 5 && memcmp(line, "HTTP/", 5) == 0)
         begin_headers(call, line, length);
     else if (length && (line[0] == '\r' || line[0] == '\n'))
@@ -225,9 +217,16 @@ static const char *describe_timeout(struct http_call *call, enum http_call_end e
         call->lookup ? ", while looking up the host" : "");
 }
 
+static void set_timer(struct http_call *call);
+
+/* What came since it was set has moved the time by which more must come. */
 static void on_timer(uv_timer_t *timer) {
     struct http_call *call = ((struct transfer *)timer->data)->call;
     enum http_call_end end = next_timeout(call);
+    if (passed_ms(call) < (uint64_t)timeout_of(call, end)) {
+        set_timer(call);
+        return;
+    }
     end_call(call, &(struct http_call_answer){.end = end, .error = describe_timeout(call, end)});
 }
 
@@ -247,12 +246,11 @@ static void on_addresses(void *context, const char *addresses, const char *error
     if (!(call->addresses = curl_slist_append(NULL, entry)))
         abort();
     start(call);
-    set_timer(call);
 }
 
 struct http_call *http_client_post(
     struct http_client *client, const struct http_call_request *request, http_call_done done, void *context) {
-    struct arena *arena = arena_create(CALL_BYTES);
+    struct arena *arena = arena_create(sizeof(struct http_call));
     struct http_call *call = arena_alloc(arena, sizeof *call);
     uv_update_time(client->loop);
     *call = (struct http_call){

@@ -16,7 +16,7 @@ struct http_multis *http_multis_open(uv_loop_t *loop, http_multi_ended ended);
 /* Sets the options that a handle needs to be added here; once for each handle. */
 void http_multis_prepare(struct http_multis *multis, CURL *easy);
 
-/* Starts easy on the multi handle with the fewest in flight, which is returned; ended is told from the loop,
+/* Starts easy on a multi handle with few in flight, which is returned; ended is told from the loop,
  * never from inside. */
 struct http_multi *http_multis_add(struct http_multis *multis, CURL *easy);
 

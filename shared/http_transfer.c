@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { POOL_MAX = 64, RETRY_AFTER_SECONDS_MAX = 7 * 24 * 3600, BUFFER_BYTES = 4096 };
+enum { POOL_MAX = 64, RETRY_AFTER_SECONDS_MAX = 7 * 24 * 3600, BUFFER_BYTES = 2048, UPLOAD_BYTES = 16 << 10 };
 
 struct transfers {
     uv_loop_t *loop;
@@ -60,7 +60,9 @@ static void set_lasting_options(struct transfer *transfer) {
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, transfers->callbacks.header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    /* Held by each call in flight; what goes out over TLS is copied into the latter. */
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "moru");
     curl_easy_setopt(easy, CURLOPT_POST, 1L);

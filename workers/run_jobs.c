@@ -22,7 +22,7 @@ enum {
     RESEND_MAX_MS = 10000,
     AWAY_MS = 50,
     OUTPUT_HEADERS_MAX = KAFKA_HEADERS_MAX + 12,
-    ARENA_BYTES = 8192,
+    ARENA_BYTES = 2048,
     REASON_MAX = 500,
 };
 
@@ -79,7 +79,8 @@ static void copy_headers(struct job *job, const struct kafka_message *message) {
 
 struct job *job_from_message(
     struct run *run, struct partition *partition, const struct kafka_message *message) {
-    struct job *job = job_create(run, arena_create(ARENA_BYTES + 2 * message->length));
+    /* With room for the message, its members, and a text of its length. */
+    struct job *job = job_create(run, arena_create(ARENA_BYTES + 3 * message->length));
     job->topic = partition->topic;
     job->lane = partition->queue == QUEUE_DEFERRED ? LANE_LOW : (enum lane)partition->queue;
     job->partition = message->partition;

@@ -12,6 +12,9 @@
  * hundred bytes around each token. Of a stream only one event at a time is held. */
 enum { ESCAPED_BYTES = 6, STREAMED_BYTES = 512, AROUND_BYTES = 64 << 10, SCRATCH_BYTES = 16 << 10 };
 
+/* Of a call beside its texts: itself, what the body says around them, and a short answer. */
+enum { CALL_BYTES = 1536 };
+
 struct exchange {
     const struct model_target *target;
     const struct model_protocol *protocol;
@@ -225,7 +228,7 @@ static void post(struct model_call *call) {
 
 struct model_call *exchange_call(
     void *context, const struct model_request *request, model_done done, void *done_context) {
-    struct arena *arena = arena_create(strlen(request->user) + strlen(request->system) + 2048);
+    struct arena *arena = arena_create(strlen(request->user) + strlen(request->system) + CALL_BYTES);
     struct model_call *call = arena_alloc(arena, sizeof *call);
     *call = (struct model_call){
         .exchange = context,

@@ -215,20 +215,23 @@ struct words words_read(struct arena *arena, const char *text) {
     return words;
 }
 
-/* List is what stands up to a space, a ';' or its end. */
+static bool ends_item(char byte) {
+    return !byte || byte == '|' || byte == ' ' || byte == ';';
+}
+
+/* List is what stands up to a space, a ';' or its end. Most of the simulator's time is spent here. */
 static bool word_in_term(const char *word, const char *list) {
-    size_t length = strlen(word);
-    while (*list && *list != ' ' && *list != ';') {
-        size_t item = strcspn(list, "|; ");
-        bool any_ending = item && list[item - 1] == '*';
-        size_t bytes = item - any_ending;
-        if (word[0] == list[0] && length >= bytes && strncmp(word, list, bytes) == 0 &&
-            (any_ending || length == bytes))
+    for (;; list++) {
+        const char *at = word;
+        while (*at && *at == *list)
+            at++, list++;
+        if (*list == '*' || (!*at && ends_item(*list)))
             return true;
-        list += item;
-        list += *list == '|';
+        while (!ends_item(*list))
+            list++;
+        if (*list != '|')
+            return false;
     }
-    return false;
 }
 
 bool word_in(const char *word, const char *list) {

@@ -7,7 +7,7 @@
 
 #include "workers/generator/generator.h"
 
-enum { BUCKETS = 4096 };
+enum { BUCKETS = 16384 };
 
 struct in_flight {
     struct work *buckets[BUCKETS];
