@@ -135,14 +135,14 @@ def test_the_gateway_knows_the_first_model_from_what_chooses_it(moru, fleet, set
 
 def test_the_generator_refuses_a_model_that_the_gateway_does_not_know_of(moru, fleet):
     with ModelServer(lambda messages: GOOD_JUDGEMENT if is_judge(messages) else CODE) as model:
-        members = own_fleet(moru, fleet, model, LLM_MODELS="big=openai:large@" + model.url)
+        own_fleet(moru, fleet, model, LLM_MODELS="big=openai:large@" + model.url)
         gateway = moru.start("gateway", LLM_MODELS="*")
         assert moru.post("/api/v1/request", {**FIBONACCI, "model": "big"}, to=gateway).status_code == 200
         answer = moru.post("/api/v1/request", {**FIBONACCI, "model": "none"}, to=gateway)
         assert answer.status_code == 502 and "there are gpt-4o-mini, big" in answer.json()["detail"]
         row = row_of(moru, answer.json()["request_id"])
         assert row["error_message"] == answer.json()["detail"]
-        assert moru.metric(members["generator"], "agent_dead_letters_total") == 1
+        moru.consume("dead-letters", lambda message: message.key == answer.json()["request_id"])
 
 
 def test_work_that_nobody_waits_for_outlives_an_outage(moru, fleet):
