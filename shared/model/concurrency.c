@@ -7,6 +7,8 @@
 static const double CUT = 0.7, GROWTH = 0.05;
 /* Latency of so many times the lowest stops the growth, or is taken for a 429. */
 static const double SLOW = 2, TOO_SLOW = 4;
+/* Of the latency that led to a cut: so much after it is as before. */
+static const double NO_LESS = 0.8;
 /* Below this a difference of latencies is noise. */
 static const double NOISE_MS = 100;
 /* The lowest latency known follows a target that became slower for good: by so much a window. */
@@ -42,6 +44,22 @@ static void cut(struct concurrency *concurrency, uint64_t now_ms, uint64_t began
     concurrency->threshold = concurrency->limit;
 }
 
+/* A target that queues answers sooner when less is in flight. One that does not has become slower by itself,
+ * or what is asked of it takes longer: that is its latency from then on. */
+static void cut_for_latency(struct concurrency *concurrency, uint64_t now_ms, uint64_t began_ms) {
+    if (!concurrency->slow_limit) {
+        concurrency->slow_limit = concurrency->limit;
+        concurrency->slow_ms = concurrency->mean_ms;
+    }
+    bool halved = concurrency->limit <= fmax(concurrency->slow_limit / 2, concurrency->min);
+    if (halved && concurrency->mean_ms > concurrency->slow_ms * NO_LESS) {
+        concurrency->base_ms = concurrency->mean_ms;
+        concurrency->slow_limit = 0;
+    } else {
+        cut(concurrency, now_ms, began_ms);
+    }
+}
+
 /* Closes the window when a round trip is over; true when it did. */
 static bool note_latency(struct concurrency *concurrency, uint64_t now_ms, uint64_t latency_ms) {
     double length = fmin(fmax(concurrency->mean_ms, WINDOW_MIN_MS), WINDOW_MAX_MS);
@@ -65,10 +83,18 @@ void concurrency_ended(struct concurrency *concurrency, uint64_t now_ms, uint64_
         cut(concurrency, now_ms, began_ms);
     if (outcome != CONCURRENCY_SERVED)
         return;
-    if (note_latency(concurrency, now_ms, now_ms - began_ms) && slower(concurrency, TOO_SLOW))
-        cut(concurrency, now_ms, began_ms);
+    if (note_latency(concurrency, now_ms, now_ms - began_ms)) {
+        if (slower(concurrency, TOO_SLOW))
+            cut_for_latency(concurrency, now_ms, began_ms);
+        else
+            concurrency->slow_limit = 0;
+    }
     if (2 * (double)in_flight < concurrency->limit || slower(concurrency, SLOW))
         return;
+    /* A cut leaves 0.7 of what was too much: where twice the threshold is well, that was not the target's
+     * limit. */
+    if (concurrency->limit >= 2 * concurrency->threshold)
+        concurrency->threshold = concurrency->max;
     concurrency->limit += concurrency->limit < concurrency->threshold ? 1 : GROWTH;
     concurrency->limit = fmin(concurrency->limit, concurrency->max);
 }

@@ -16,10 +16,13 @@ enum concurrency_outcome {
 
 struct concurrency {
     double limit, min, max;
-    double threshold;   /* below it the limit doubles each round trip, from it on it grows by a twentieth */
+    double threshold;   /* below it, and from its double on, the limit doubles each round trip; between, it
+                           grows by a twentieth */
     uint64_t cut_at_ms; /* of the last cut; 0: none */
     /* Latency, as means over one round trip each; 0: not known. */
     double base_ms, mean_ms;
+    double slow_limit,
+        slow_ms; /* limit and latency when the latter began to cut; slow_limit 0: it does not */
     uint64_t window_at_ms;
     double window_sum_ms;
     int window_count;
@@ -27,7 +30,8 @@ struct concurrency {
 
 void concurrency_open(struct concurrency *concurrency, int64_t min, int64_t max);
 
-/* After the target was away: finds its limit anew, and doubles only up to half of the last one. */
+/* After the target was away: finds its limit anew, and doubles only up to half of the last one, then, that
+ * regained, again. */
 void concurrency_restart(struct concurrency *concurrency);
 
 /* in_flight: with the one that has ended. */

@@ -52,6 +52,23 @@ static void a_burst_of_429_cuts_once_a_round_trip(void **state) {
     assert_in_range(concurrency_limit(&concurrency), 510, 520);
 }
 
+static void a_limit_that_was_none_is_left_behind(void **state) {
+    (void)state;
+    struct concurrency concurrency;
+    concurrency_open(&concurrency, 1, 10000);
+    concurrency_restart(&concurrency); /* the model was away while little was asked of it */
+    uint64_t now = serve_rounds(&concurrency, START_MS, 6, ROUND_MS);
+    assert_int_equal(concurrency_limit(&concurrency), 10000);
+    concurrency_ended(&concurrency, now + 5, now, 10000, CONCURRENCY_LIMITED);
+    concurrency_restart(&concurrency); /* away under load: doubles to half of that, then by twentieths */
+    now = serve_rounds(&concurrency, now + 2000, 5, ROUND_MS);
+    assert_in_range(concurrency_limit(&concurrency), 3400, 3700);
+    now = serve_rounds(&concurrency, now, 10, ROUND_MS);
+    assert_in_range(concurrency_limit(&concurrency), 5500, 6200);
+    serve_rounds(&concurrency, now, 5, ROUND_MS);
+    assert_int_equal(concurrency_limit(&concurrency), 10000);
+}
+
 static void bounds_hold(void **state) {
     (void)state;
     struct concurrency concurrency;
@@ -86,6 +103,15 @@ static void latency_stops_the_growth(void **state) {
         now = serve_rounds(&concurrency, now, 1, latency);
     }
     assert_in_range(concurrency_limit(&concurrency), 1000, 4500);
+}
+
+static void latency_that_is_the_models_own_stops_nothing_for_long(void **state) {
+    (void)state;
+    struct concurrency concurrency;
+    concurrency_open(&concurrency, 1, 10000);
+    uint64_t now = serve_rounds(&concurrency, START_MS, 1, ROUND_MS / 10);
+    serve_rounds(&concurrency, now, 40, ROUND_MS);
+    assert_int_equal(concurrency_limit(&concurrency), 10000);
 }
 
 static void a_rate_is_spread_over_its_minute(void **state) {
@@ -145,9 +171,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ten_thousand_are_reached_in_seconds),
         cmocka_unit_test(a_burst_of_429_cuts_once_a_round_trip),
+        cmocka_unit_test(a_limit_that_was_none_is_left_behind),
         cmocka_unit_test(bounds_hold),
         cmocka_unit_test(what_is_not_used_does_not_grow),
         cmocka_unit_test(latency_stops_the_growth),
+        cmocka_unit_test(latency_that_is_the_models_own_stops_nothing_for_long),
         cmocka_unit_test(a_rate_is_spread_over_its_minute),
         cmocka_unit_test(more_than_a_second_s_worth_is_paid_back),
         cmocka_unit_test(a_false_count_of_tokens_stops_nobody_for_long),
